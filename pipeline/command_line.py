@@ -1,0 +1,154 @@
+"""The command line of every job: one config tree, a file of settings, clear refusals, exit codes.
+
+Settings come, later ones winning, from the paper's defaults, from `--config` (a shipped configuration's name or a
+TOML file with the sections of `pipeline.config.PipelineConfig`), and from the command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import re
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from types import FunctionType
+from typing import Any, TypeVar, get_type_hints
+
+from pipeline.config import PipelineConfig
+from pipeline.errors import RefusedInputError
+
+T = TypeVar("T")
+
+
+def run_job(main: FunctionType, arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line, run the job and leave with its exit code.
+
+    Exit codes: 0 done; 1 failed; 2 bad arguments, or input that is refused at the start; 3 done, with cases
+    quarantined.
+
+    Args:
+        main: The job.
+        arguments: Command line; `sys.argv[1:]` if None.
+    """
+    program = f"python -m jobs.{Path(main.__code__.co_filename).stem}"
+    description = main.__globals__["__doc__"]
+    try:
+        config = parse(sys.argv[1:] if arguments is None else arguments, description, program)
+        code = main(config)
+    except RefusedInputError as refusal:
+        sys.exit(_refuse(str(refusal)))
+    sys.exit(code)
+
+
+def parse(arguments: Sequence[str], description: str = "", program: str = "job") -> PipelineConfig:
+    """Return the settings that a command line asks for.
+
+    Raises:
+        RefusedInputError: If an option is unknown, or its value or a combination is not allowed.
+    """
+    import tyro
+
+    name, rest = _split_config(arguments)
+    default = load_config(name) if name else PipelineConfig(run=tyro.MISSING)
+    text = f"{description}\n\n--config NAME|FILE takes a shipped configuration ({', '.join(shipped())}) or a TOML file."
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            config = tyro.cli(PipelineConfig, args=rest, default=default, description=text, prog=program)
+    except ValueError as error:
+        raise RefusedInputError(str(error)) from error
+    except SystemExit as leave:
+        if leave.code in (None, 0):
+            raise
+        raise RefusedInputError(_one_line(complaint.getvalue())) from leave
+    _check_combination(config)
+    return config
+
+
+def shipped() -> list[str]:
+    """Return the names of the configurations that come with the package."""
+    files = resources.files("pipeline").joinpath("configurations").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def load_config(name: str) -> PipelineConfig:
+    """Return the settings of a shipped configuration or of a TOML file; `run` may be left open.
+
+    Raises:
+        RefusedInputError: If there is no such file, or it names an unknown setting.
+    """
+    import tyro
+
+    if name in shipped():
+        text = resources.files("pipeline").joinpath("configurations", f"{name}.toml").read_text(encoding="utf-8")
+    elif Path(name).is_file():
+        text = Path(name).read_text(encoding="utf-8")
+    else:
+        raise RefusedInputError(f"--config {name}: neither a file nor one of {', '.join(shipped())}")
+    try:
+        values = tomllib.loads(text)
+        return build_config(PipelineConfig, {"run": tyro.MISSING, **values})
+    except (tomllib.TOMLDecodeError, ValueError, TypeError) as error:
+        raise RefusedInputError(f"--config {name}: {error}") from error
+
+
+def build_config(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
+    """Build a config dataclass from nested mappings.
+
+    Raises:
+        ValueError: If a key is unknown; it and the known ones are quoted.
+    """
+    types = get_type_hints(kind)
+    unknown = sorted(set(values) - set(types))
+    if unknown:
+        raise ValueError(f"unknown setting {prefix}{unknown[0]}, known are {', '.join(sorted(types))}")
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        if dataclasses.is_dataclass(types[key]):
+            arguments[key] = build_config(types[key], value, f"{prefix}{key}.")  # type: ignore[arg-type]
+        else:
+            arguments[key] = tuple(value) if isinstance(value, list) else value
+    return kind(**arguments)
+
+
+def _split_config(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Take `--config NAME` out of a command line."""
+    rest = list(arguments)
+    for index, argument in enumerate(rest):
+        if argument == "--config":
+            if index + 1 == len(rest):
+                raise RefusedInputError("--config needs a name or a file")
+            return rest[index + 1], rest[:index] + rest[index + 2 :]
+        if argument.startswith("--config="):
+            return argument.removeprefix("--config="), rest[:index] + rest[index + 1 :]
+    return "", rest
+
+
+def _one_line(text: str) -> str:
+    """Squeeze a boxed message of several lines into one."""
+    words = re.sub(r"\x1b\[[0-9;]*m|[─-╿]", " ", text)
+    words = re.sub(r"For full helptext.*", "", words, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", words).strip() or "the arguments could not be parsed"
+
+
+def _check_combination(config: PipelineConfig) -> None:
+    """Refuse settings that contradict each other.
+
+    Raises:
+        RefusedInputError: In one line that quotes both.
+    """
+    source = config.source
+    if source.layout == "phantom" and source.path:
+        raise RefusedInputError(f"--source.layout phantom needs nothing on disk, but --source.path is {source.path}")
+    if config.grid.slab_length < 1:
+        raise RefusedInputError(f"--grid.slab-length must be positive, got {config.grid.slab_length}")
+
+
+def _refuse(message: str) -> int:
+    """Say why in one line."""
+    sys.stderr.write(f"error: {message}\n")
+    return 2

@@ -1,0 +1,120 @@
+"""The run folder: where each table lies, and writing that can be done twice.
+
+Every file is written under a temporary name and renamed, so that a reader sees a whole file or none, and a retried
+task overwrites its own output with the same bytes. Sliced tables hold one file per slab:
+`TABLE/VOLUME/SLAB.parquet`, slab j holding the slice indices [j * L, (j + 1) * L).
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from pipeline.errors import RefusedInputError
+
+
+class RunFolder:
+    """Paths and atomic files of one run. Cheap to pickle: it travels to workers as its URI.
+
+    Args:
+        uri: A local folder (relative or absolute) or a URI that `pyarrow.fs` opens, such as `s3://bucket/run`.
+
+    Raises:
+        RefusedInputError: If the URI names an unknown file system.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri if "://" in uri else str(Path(uri).expanduser().absolute())
+        try:
+            self.filesystem, self.root = fs.FileSystem.from_uri(self.uri)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise RefusedInputError(f"run folder {uri!r} cannot be opened: {error}") from error
+
+    def __reduce__(self) -> tuple[type[RunFolder], tuple[str]]:
+        return RunFolder, (self.uri,)
+
+    def path(self, *parts: str) -> str:
+        """Return the path of a member inside the run folder's file system."""
+        return posixpath.join(self.root, *parts)
+
+    def local(self, *parts: str) -> Path:
+        """Return a member as a local path.
+
+        Raises:
+            RefusedInputError: If the run folder is not on a local or mounted file system.
+        """
+        if not isinstance(self.filesystem, fs.LocalFileSystem):
+            raise RefusedInputError(f"{'/'.join(parts)} needs a local or mounted run folder, got {self.uri}")
+        return Path(self.path(*parts))
+
+    def exists(self, *parts: str) -> bool:
+        """Tell whether a file or folder is there."""
+        return bool(self.filesystem.get_file_info(self.path(*parts)).type != fs.FileType.NotFound)
+
+    def names(self, *parts: str) -> list[str]:
+        """Return the sorted base names in a folder; empty if there is no such folder. Temporary files are left out."""
+        selector = fs.FileSelector(self.path(*parts), allow_not_found=True)
+        return sorted(
+            info.base_name for info in self.filesystem.get_file_info(selector) if ".tmp-" not in info.base_name
+        )
+
+    def remove(self, *parts: str) -> None:
+        """Delete a file or folder if it is there."""
+        kind = self.filesystem.get_file_info(self.path(*parts)).type
+        if kind == fs.FileType.Directory:
+            self.filesystem.delete_dir(self.path(*parts))
+        elif kind == fs.FileType.File:
+            self.filesystem.delete_file(self.path(*parts))
+
+    def write_bytes(self, data: bytes, *parts: str) -> None:
+        """Write a file by rename."""
+        target, temporary = self._begin(parts)
+        with self.filesystem.open_output_stream(temporary) as stream:
+            stream.write(data)
+        self.filesystem.move(temporary, target)
+
+    def read_bytes(self, *parts: str) -> bytes:
+        """Read a whole file."""
+        with self.filesystem.open_input_stream(self.path(*parts)) as stream:
+            return bytes(stream.read())
+
+    def write_json(self, value: Any, *parts: str) -> None:
+        """Write a JSON file by rename."""
+        self.write_bytes((json.dumps(value, indent=2) + "\n").encode(), *parts)
+
+    def read_json(self, *parts: str) -> Any:
+        """Read a JSON file."""
+        return json.loads(self.read_bytes(*parts))
+
+    def write_table(self, table: pa.Table, *parts: str) -> None:
+        """Write a Parquet file of one row group by rename. The same table gives the same bytes."""
+        target, temporary = self._begin(parts)
+        pq.write_table(
+            table,
+            temporary,
+            filesystem=self.filesystem,
+            row_group_size=max(1, table.num_rows),
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=False,
+            write_statistics=False,
+        )
+        self.filesystem.move(temporary, target)
+
+    def read_table(self, *parts: str, columns: list[str] | None = None) -> pa.Table:
+        """Read a Parquet file, or only some of its columns."""
+        with self.filesystem.open_input_file(self.path(*parts)) as source:
+            return pq.read_table(source, columns=columns, partitioning=None)
+
+    def _begin(self, parts: tuple[str, ...]) -> tuple[str, str]:
+        """Return target and temporary path, making the parent folder."""
+        target = self.path(*parts)
+        self.filesystem.create_dir(posixpath.dirname(target), recursive=True)
+        return target, f"{target}.tmp-{uuid.uuid4().hex}"

@@ -1,0 +1,74 @@
+"""Joining or starting a Ray cluster, and the Ray Data settings that the pipeline relies on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pipeline.config import RayConfig
+
+if TYPE_CHECKING:
+    import ray.data
+
+NO_PROGRESS_TIMEOUT_S = 900
+"""A flow in which nothing finishes for this long is stopped with an error."""
+
+
+@contextmanager
+def ray_session(config: RayConfig) -> Iterator[None]:
+    """Use the cluster that is there, or start one on this machine and stop it at the end.
+
+    A cluster that this call did not start, be it the caller's or a submitted job's, is left running.
+    """
+    os.environ.setdefault("RAY_DATA_PARQUET_FOOTER_NUM_ACTORS", "1")
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "60")
+    import ray
+
+    started = not ray.is_initialized()
+    if started:
+        _start(config)
+    _configure_data()
+    try:
+        yield
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _start(config: RayConfig) -> None:
+    """Join the configured or surrounding cluster, else start a local one."""
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
+    if config.address or os.environ.get("RAY_ADDRESS"):
+        ray.init(address=config.address or None, **options)
+        return
+    cpus = config.cpus or max(2, os.cpu_count() or 2)
+    store = config.object_store_mb * 1_000_000 or None
+    ray.init(num_cpus=cpus, object_store_memory=store, include_dashboard=False, _node_ip_address="127.0.0.1", **options)
+
+
+def _configure_data() -> None:
+    """Set Ray Data's context: no silent loss of rows, no endless wait, quiet logs."""
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.max_errored_blocks = 0
+    context.execution_no_progress_timeout_s = NO_PROGRESS_TIMEOUT_S
+
+
+def work_items(rows: Sequence[dict[str, Any]], blocks_per_cpu: int = 4) -> ray.data.Dataset:
+    """Turn work items into a dataset of few, fat blocks: a block costs Ray some 7 ms, a work item far more.
+
+    Args:
+        rows: At least one row, all with the same columns and no nulls.
+        blocks_per_cpu: Blocks per CPU of the cluster, so that an uneven item does not hold up the others.
+    """
+    import ray
+    import ray.data
+
+    cpus = int(ray.cluster_resources().get("CPU", 1))
+    return ray.data.from_items(list(rows), override_num_blocks=max(1, min(len(rows), cpus * blocks_per_cpu)))

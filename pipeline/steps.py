@@ -1,0 +1,159 @@
+"""A step of a run: skipped if it is committed, refused if the settings changed, and reported at its end."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import metadata
+from types import TracebackType
+from typing import Any, TypeVar
+
+from pipeline.config import PipelineConfig
+from pipeline.errors import RefusedInputError
+from pipeline.run_folder import RunFolder
+
+T = TypeVar("T")
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_REFUSED = 2
+EXIT_QUARANTINED = 3
+
+_PACKAGES = ("liver-label-refinement", "ray", "torch", "nnunetv2", "SimpleITK", "pyarrow", "numpy")
+
+
+class Step:
+    """One job's passage over a run folder; use as `with Step.begin(...) as step`.
+
+    The settings are written when the step begins, `reports/NAME.json` when it is complete: the report is the step's
+    commit. Started again, a committed step does nothing, and an unfinished one goes on.
+    """
+
+    def __init__(self, name: str, config: PipelineConfig, settings: dict[str, Any]) -> None:
+        self.name = name
+        self.config = config
+        self.run = RunFolder(config.run)
+        self._settings = settings
+        self._started = time.monotonic()
+
+    @classmethod
+    def begin(cls, config: PipelineConfig, name: str, *, uses: Sequence[str] = (), needs: Sequence[str] = ()) -> Step:
+        """Open the step.
+
+        Args:
+            config: Settings of the run.
+            name: Name of the job.
+            uses: Config sections that shape the step's result; they must not change on the same run folder.
+            needs: Jobs whose results the step reads.
+
+        Raises:
+            RefusedInputError: If a needed job has not been run, or a section differs from what the folder was made
+                with; both values are quoted.
+        """
+        settings = {section: _plain(getattr(config, section)) for section in ("seed", *uses)}
+        step = cls(name, config, settings)
+        for needed in needs:
+            if not step.run.exists("reports", f"{needed}.json"):
+                raise RefusedInputError(f"{name} needs {needed}, which has not completed on {step.run.uri}")
+        step._check_settings()
+        return step
+
+    def __enter__(self) -> Step:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Leave nothing behind: an uncommitted step is simply begun again."""
+
+    @property
+    def committed(self) -> bool:
+        """Whether an earlier run completed the step."""
+        return self.run.exists("reports", f"{self.name}.json")
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the committed step: 0, or 3 if cases were quarantined."""
+        report = self.run.read_json("reports", f"{self.name}.json")
+        return EXIT_QUARANTINED if report["quarantined"] else EXIT_DONE
+
+    def progress(self, items: Iterable[T], total: int | None = None, unit: str = "it") -> Iterator[T]:
+        """Show a progress bar over items on standard error; none where there is no terminal."""
+        from tqdm import tqdm
+
+        bar: Iterable[T] = tqdm(items, total=total, unit=unit, desc=self.name, disable=None, leave=False)
+        return iter(bar)
+
+    def commit(self, *, taken: int, given: int, quarantined: Mapping[str, int] | None = None, **extra: Any) -> int:
+        """Write the step's report, which commits it.
+
+        Args:
+            taken: Work items that came in.
+            given: Work items that came out.
+            quarantined: Cases set aside, by reason code.
+            extra: Further JSON values for the report.
+
+        Returns:
+            The exit code.
+        """
+        report = {
+            "step": self.name,
+            "settings": self._settings,
+            "versions": _versions(),
+            "machine": {"system": platform.system(), "cpus": os.cpu_count()},
+            "taken": taken,
+            "given": given,
+            "quarantined": dict(quarantined or {}),
+            "seconds": round(time.monotonic() - self._started, 2),
+            **extra,
+        }
+        self.run.write_json(report, "reports", f"{self.name}.json")
+        return self.exit_code
+
+    def _check_settings(self) -> None:
+        """Refuse to mix two settings in one folder; remember them at the first start."""
+        path = ("settings", f"{self.name}.json")
+        if not self.run.exists(*path):
+            self.run.write_json(self._settings, *path)
+            return
+        before = self.run.read_json(*path)
+        for key, (old, new) in _differences(before, self._settings).items():
+            raise RefusedInputError(
+                f"{self.name}: the run folder was made with {key} = {old!r}, now it is {new!r}; use another --run"
+            )
+
+
+def _plain(section: Any) -> Any:
+    """Return a config section as JSON values."""
+    if not dataclasses.is_dataclass(section):
+        return section
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in dataclasses.asdict(section).items()  # type: ignore[arg-type]
+    }
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return dotted key to (before, now) for all values that differ."""
+    changed: dict[str, tuple[Any, Any]] = {}
+    for key in before.keys() | now.keys():
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            changed |= {f"{key}.{inner}": pair for inner, pair in _differences(old, new).items()}
+        elif old != new:
+            changed[key] = (old, new)
+    return dict(sorted(changed.items()))
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of what shaped the result."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed as a package"
+    return versions

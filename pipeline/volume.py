@@ -1,0 +1,111 @@
+"""One CT volume in memory, in LPS order (z feet to head, y front to back, x right to left), with its way home."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.arrays import BoolArray, Float64Array, Int16Array, UInt8Array
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the voxels of an LPS volume lie, and how its file was oriented.
+
+    Args:
+        shape: Voxels along z, y, x.
+        spacing_mm: Voxel spacing along z, y, x.
+        origin_mm: Physical position of voxel (0, 0, 0) as x, y, z (LPS).
+        direction: Row-major 3 x 3 direction cosines, columns for the x, y, z index axes, as SimpleITK's.
+        native_orientation: SimpleITK orientation code of the file, such as `LPS` or `RAI`.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    native_orientation: str = "LPS"
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel in milliliters."""
+        return float(np.prod(self.spacing_mm)) / 1000.0
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One case as read, before it is cut into slices. All arrays have `geometry.shape`.
+
+    Args:
+        volume_id: Our id, safe as a file name, never a patient id.
+        hu: Hounsfield units.
+        liver_mask: The liver including its tumors.
+        geometry: Where the voxels lie.
+        image_label: `bool[8]`, the segments that the volume-level label names; all false means healthy.
+        split: `train`, `validation` or `test`.
+        reference_mask: Tumors drawn by a person, if there are any; for evaluation only.
+        couinaud_map: 0 or segment 1..8, if the source has one.
+        content_sha256: Hash of the input.
+    """
+
+    volume_id: str
+    hu: Int16Array
+    liver_mask: BoolArray
+    geometry: Geometry
+    image_label: BoolArray
+    split: str = "train"
+    reference_mask: BoolArray | None = None
+    couinaud_map: UInt8Array | None = field(default=None)
+    content_sha256: str = ""
+
+
+def to_lps(image: sitk.Image) -> tuple[np.ndarray[Any, Any], Geometry]:
+    """Return a SimpleITK image as a zyx array in LPS order, with its geometry.
+
+    The file's axes are permuted and flipped, never resampled, so that `to_native_image` gives the same grid back.
+    """
+    import SimpleITK as sitk
+
+    code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
+    oriented = sitk.DICOMOrient(image, "LPS")
+    array = sitk.GetArrayFromImage(oriented)
+    z, y, x = (float(value) for value in reversed(oriented.GetSpacing()))
+    origin = oriented.GetOrigin()
+    shape = (int(array.shape[0]), int(array.shape[1]), int(array.shape[2]))
+    geometry = Geometry(shape, (z, y, x), (origin[0], origin[1], origin[2]), tuple(oriented.GetDirection()), code)
+    return array, geometry
+
+
+def to_native_image(array: np.ndarray[Any, Any], geometry: Geometry) -> sitk.Image:
+    """Return an LPS zyx array as a SimpleITK image on the grid of the file that it came from.
+
+    Args:
+        array: Shape `geometry.shape`; bool becomes uint8.
+        geometry: As `to_lps` returned it.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    import SimpleITK as sitk
+
+    if array.shape != geometry.shape:
+        raise ValueError(f"array of shape {array.shape} does not fit the volume's {geometry.shape}")
+    image = sitk.GetImageFromArray(array.astype(np.uint8) if array.dtype == bool else array)
+    image.SetSpacing(tuple(reversed(geometry.spacing_mm)))
+    image.SetOrigin(geometry.origin_mm)
+    image.SetDirection(geometry.direction)
+    return sitk.DICOMOrient(image, geometry.native_orientation)
+
+
+def physical_corners(geometry: Geometry) -> Float64Array:
+    """Return the physical positions of the first and last voxel, shape (2, 3) as x, y, z in millimeters."""
+    direction = np.array(geometry.direction).reshape(3, 3)
+    step = direction * np.array(geometry.spacing_mm[::-1])
+    last = np.array(geometry.shape[::-1]) - 1
+    origin = np.array(geometry.origin_mm)
+    return np.stack([origin, origin + step @ last])

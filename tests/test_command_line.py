@@ -1,0 +1,72 @@
+"""Every job's command line: fast help, one clear line for a refusal, exit codes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.command_line import load_config, parse, shipped
+from pipeline.errors import RefusedInputError
+
+ROOT = Path(__file__).parent.parent
+JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py") if path.stem != "__init__")
+
+
+def run_command(job, *arguments):
+    command = [sys.executable, "-m", f"jobs.{job}", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_help_explains_and_imports_nothing_heavy(job):
+    code = f"import sys, runpy; sys.argv=['{job}', '--help']\ntry: runpy.run_module('jobs.{job}', run_name='__main__')"
+    check = "\nfinally: print([m for m in ('ray', 'torch', 'nnunetv2', 'SimpleITK') if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code + check], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "--run" in result.stdout
+    assert result.stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--run", "x", "--grid.heigth", "9"], "--grid.heigth"),
+        (["--run", "x", "--pixel-labels.threshold", "2"], "pixel_labels.threshold"),
+        (["--run", "x", "--source.layout", "tiff"], "tiff"),
+        (["--run", "x", "--source.layout", "phantom", "--source.path", "y"], "needs nothing on disk"),
+        (["--run", "x", "--config", "absent"], "absent"),
+        ([], "--run"),
+    ],
+)
+def test_refusal_is_exit_two_with_one_line(arguments, words):
+    result = run_command("evaluate", *arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_configuration_is_valid(name):
+    assert load_config(name).pixel_labels.scale == 5.0
+
+
+def test_command_line_wins_over_the_configuration():
+    config = parse(["--config", "demo", "--run", "x", "--grid.height", "64"])
+    assert (config.grid.height, config.source.layout) == (64, "phantom")
+
+
+def test_toml_file_is_a_configuration(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('run = "here"\n[pixel_labels]\nthreshold = 0.4\n')
+    config = parse(["--config", str(path)])
+    assert (config.run, config.pixel_labels.threshold) == ("here", 0.4)
+
+
+def test_unknown_setting_in_a_file_is_refused(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("[pixel_labels]\ntau = 0.4\n")
+    with pytest.raises(RefusedInputError, match=r"pixel_labels\.tau"):
+        load_config(str(path))

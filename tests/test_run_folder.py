@@ -1,0 +1,60 @@
+"""Files appear whole or not at all, and the same content twice gives the same bytes."""
+
+import pickle
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import RefusedInputError
+from pipeline.run_folder import RunFolder
+
+
+def test_same_table_gives_same_bytes(tmp_path):
+    run = RunFolder(str(tmp_path))
+    table = pa.table({"a": [1, 2, 3]})
+    run.write_table(table, "t", "one.parquet")
+    run.write_table(table, "t", "two.parquet")
+    assert run.read_bytes("t", "one.parquet") == run.read_bytes("t", "two.parquet")
+
+
+def test_unfinished_files_are_not_listed(tmp_path):
+    run = RunFolder(str(tmp_path))
+    run.write_bytes(b"x", "t", "whole")
+    (tmp_path / "t" / "half.tmp-123").write_bytes(b"")
+    assert run.names("t") == ["whole"]
+
+
+def test_rewriting_replaces_the_file(tmp_path):
+    run = RunFolder(str(tmp_path))
+    run.write_bytes(b"first", "f")
+    run.write_bytes(b"second", "f")
+    assert run.read_bytes("f") == b"second"
+    assert run.names() == ["f"]
+
+
+def test_removing_twice_is_no_error(tmp_path):
+    run = RunFolder(str(tmp_path))
+    run.write_bytes(b"x", "d", "f")
+    run.remove("d")
+    run.remove("d")
+    assert not run.exists("d")
+    assert run.names("d") == []
+
+
+def test_relative_folder_survives_pickling_and_a_change_of_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = RunFolder("run")
+    monkeypatch.chdir("/")
+    assert pickle.loads(pickle.dumps(run)).root == str(tmp_path / "run")
+
+
+def test_uri_of_a_local_file_system_opens(tmp_path):
+    run = RunFolder(f"file://{tmp_path}/run")
+    run.write_json({"a": 1}, "x.json")
+    assert run.read_json("x.json") == {"a": 1}
+    assert run.local("x.json").is_file()
+
+
+def test_unknown_file_system_is_refused():
+    with pytest.raises(RefusedInputError, match="nowhere"):
+        RunFolder("nowhere://bucket/run")

@@ -1,0 +1,40 @@
+"""A step commits by its report, is skipped afterwards, and never mixes two settings."""
+
+import pytest
+
+from pipeline.config import PipelineConfig, PixelLabelConfig
+from pipeline.errors import RefusedInputError
+from pipeline.steps import Step
+
+
+def test_report_commits_the_step(tmp_path):
+    config = PipelineConfig(run=str(tmp_path))
+    with Step.begin(config, "ingest") as step:
+        assert not step.committed
+        assert step.commit(taken=3, given=3) == 0
+    with Step.begin(config, "ingest") as again:
+        assert again.committed
+        assert again.exit_code == 0
+
+
+def test_quarantined_cases_give_exit_code_three(tmp_path):
+    with Step.begin(PipelineConfig(run=str(tmp_path)), "ingest") as step:
+        assert step.commit(taken=3, given=2, quarantined={"NIFTI_TRUNCATED": 1}) == 3
+
+
+def test_needed_step_must_be_committed(tmp_path):
+    with pytest.raises(RefusedInputError, match="evaluate needs ingest"):
+        Step.begin(PipelineConfig(run=str(tmp_path)), "evaluate", needs=("ingest",))
+
+
+def test_changed_setting_is_refused_with_both_values(tmp_path):
+    Step.begin(PipelineConfig(run=str(tmp_path)), "refine_pixel_labels", uses=("pixel_labels",))
+    changed = PipelineConfig(run=str(tmp_path), pixel_labels=PixelLabelConfig(scale=2.0))
+    with pytest.raises(RefusedInputError, match=r"pixel_labels.scale = 5.0, now it is 2.0"):
+        Step.begin(changed, "refine_pixel_labels", uses=("pixel_labels",))
+
+
+def test_setting_that_the_step_does_not_use_may_change(tmp_path):
+    Step.begin(PipelineConfig(run=str(tmp_path)), "ingest", uses=("grid",))
+    changed = PipelineConfig(run=str(tmp_path), pixel_labels=PixelLabelConfig(scale=2.0))
+    Step.begin(changed, "ingest", uses=("grid",))

@@ -1,0 +1,1 @@
+"""Search spaces as data: dotted settings of `pipeline.config.PipelineConfig` and their ranges."""
