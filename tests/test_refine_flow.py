@@ -1,0 +1,126 @@
+"""ILR and PLR over a run folder: equal to plain loops for any slab length, order and gaps, through real Ray."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jobs import refine_image_labels, refine_pixel_labels
+from pipeline.config import GridConfig, ImageLabelConfig, PipelineConfig, PixelLabelConfig
+from pipeline.image_labels import encode_segments
+from pipeline.run_folder import RunFolder
+from pipeline.slabs import read_slab, read_slices, read_volume_rows
+from pipeline.stages.refine_pixel_labels import RefinePixelLabels
+from tests.label_cases import write_predictions, write_slices, write_volume
+from tests.test_pixel_labels import loop_plr
+
+SHAPE = (16, 16)
+
+
+def random_volume(rng, count):
+    """Slices with gaps, some of them relabeled healthy; probabilities that overlap from slice to slice."""
+    slice_index = np.cumsum(rng.integers(1, 3, count))
+    refined = np.tile(encode_segments([3]), (count, 1)) & (rng.random(count) < 0.8)[:, None]
+    drift = rng.integers(-40, 40, (count, *SHAPE))
+    probability = np.clip(rng.integers(0, 256, SHAPE) + drift, 0, 255).astype(np.uint8)
+    return slice_index, refined, probability
+
+
+def expected_masks(slice_index, refined, probability, config):
+    """The oracle: black healthy slices, the paper's loop over the others."""
+    before, after = np.zeros((2, *probability.shape), bool)
+    sick = refined.any(axis=1)
+    if sick.any():
+        before[sick], after[sick], _ = loop_plr(probability[sick], slice_index[sick], config.threshold, config.scale)
+    return before, after
+
+
+def read_masks(run, row, slab_length):
+    rows = read_slices(run, "pseudo_labels", row, slab_length, 0, 10_000)
+    return rows["slice_index"], rows["pseudo_mask"], rows["refined_mask"]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 12))
+def test_slabs_of_any_length_equal_the_loop(tmp_path_factory, seed, slab_length, count):
+    run = RunFolder(str(tmp_path_factory.mktemp("run")))
+    slice_index, refined, probability = random_volume(np.random.default_rng(seed), count)
+    row = write_volume(run, "v", slice_index, [3], slab_length)
+    write_predictions(run, row, slice_index, refined, probability, slab_length)
+    config = PixelLabelConfig()
+    stage = RefinePixelLabels(run, GridConfig(height=16, width=16, slab_length=slab_length), config, {"v": row})
+    for slab in random.Random(seed).sample(row.slabs, len(row.slabs)):
+        list(stage.process({"volume_id": "v", "slab": slab}))
+    before, after = expected_masks(slice_index, refined, probability, config)
+    there, pseudo, refined_mask = read_masks(run, row, slab_length)
+    np.testing.assert_array_equal(there, slice_index)
+    np.testing.assert_array_equal(pseudo, before)
+    np.testing.assert_array_equal(refined_mask, after)
+
+
+def test_job_refines_many_volumes_through_ray(ray_cluster, tmp_path):
+    config = PipelineConfig(run=str(tmp_path), grid=GridConfig(height=16, width=16, slab_length=4))
+    run = RunFolder(config.run)
+    run.write_json({"quarantined": {}}, "reports", "predict_tumors.json")
+    rng = np.random.default_rng(5)
+    cases = {f"v{i}": random_volume(rng, count) for i, count in enumerate([1, 2, 9, 17, 5])}
+    for name, (slice_index, refined, probability) in cases.items():
+        row = write_volume(run, name, slice_index, [3], 4)
+        write_predictions(run, row, slice_index, refined, probability, 4)
+    assert refine_pixel_labels.main(config) == 0
+    for row in read_volume_rows(run):
+        before, after = expected_masks(*cases[row.volume_id], config.pixel_labels)
+        _, pseudo, refined_mask = read_masks(run, row, 4)
+        np.testing.assert_array_equal(pseudo, before)
+        np.testing.assert_array_equal(refined_mask, after)
+
+
+def test_missing_neighbor_is_an_error(tmp_path):
+    run = RunFolder(str(tmp_path))
+    refined = np.tile(encode_segments([3]), (4, 1))
+    row = write_volume(run, "v", range(4), [3], 2)
+    write_predictions(run, row, range(4), refined, np.full((4, *SHAPE), 255, np.uint8), 2)
+    absent = refined & np.array([True, True, False, True])[:, None]
+    labels = (run.read_bytes("image_labels", "v", f"0000{slab}.parquet") for slab in (0, 1))
+    kept = list(labels)
+    write_predictions(run, row, range(4), absent, np.full((4, *SHAPE), 255, np.uint8), 2)
+    for slab, data in enumerate(kept):
+        run.write_bytes(data, "image_labels", "v", f"0000{slab}.parquet")
+    stage = RefinePixelLabels(run, GridConfig(height=16, width=16, slab_length=2), PixelLabelConfig(), {"v": row})
+    with pytest.raises(ValueError, match=r"v: slices \[2\] are pathological but have no probability"):
+        list(stage.process({"volume_id": "v", "slab": 0}))
+
+
+def test_switched_off_refinement_keeps_the_thresholded_masks(tmp_path):
+    run = RunFolder(str(tmp_path))
+    row = write_volume(run, "v", [0], [3], 4)
+    write_predictions(run, row, [0], encode_segments([3])[None], np.full((1, *SHAPE), 255, np.uint8), 4)
+    config = PixelLabelConfig(enabled=False)
+    stage = RefinePixelLabels(run, GridConfig(height=16, width=16, slab_length=4), config, {"v": row})
+    list(stage.process({"volume_id": "v", "slab": 0}))
+    assert read_slab(run, "pseudo_labels", "v", 0)["refined_mask"].all()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_image_label_job_on_drawn_slices(ray_cluster, tmp_path, enabled):
+    config = PipelineConfig(
+        run=str(tmp_path),
+        grid=GridConfig(height=16, width=16, slab_length=2),
+        image_labels=ImageLabelConfig(minimum_area_mm2=40.0, enabled=enabled),
+    )
+    run = RunFolder(config.run)
+    run.write_json({"quarantined": {}}, "reports", "ingest.json")
+    couinaud_map = np.zeros((3, *SHAPE), np.uint8)
+    couinaud_map[:, :8] = 2
+    couinaud_map[1, :8, :2] = 7  # 16 pixels of 4 mm2: present
+    couinaud_map[2, :3, :3] = 7  # 9 pixels: 36 mm2, too small
+    row = write_volume(run, "v", range(3), [7], 2)
+    write_slices(run, row, range(3), couinaud_map, 2)
+    assert refine_image_labels.main(config) == 0
+    labels = read_slices(run, "image_labels", row, 2, 0, 3)
+    expected = [False, True, False] if enabled else [True, True, True]
+    assert labels["refined_label"].any(axis=1).tolist() == expected
+    assert labels["image_label"][:, 6].all()
+    assert labels["segments_present"][:, 6].tolist() == [False, True, False]
