@@ -143,9 +143,7 @@ def _check_combination(config: PipelineConfig) -> None:
     """
     source = config.source
     if source.layout == "phantom" and source.path:
-        raise RefusedInputError(f"--source.layout phantom needs nothing on disk, but --source.path is {source.path}")
-    if config.grid.slab_length < 1:
-        raise RefusedInputError(f"--grid.slab-length must be positive, got {config.grid.slab_length}")
+        raise RefusedInputError(f"--layout phantom needs nothing on disk, but --source is {source.path}")
 
 
 def _refuse(message: str) -> int:

@@ -1,12 +1,14 @@
 """One frozen tree of settings. Defaults are the paper's values; where it is silent, those of its authors' code.
 
-Nothing here imports more than the standard library, so that `--help` answers at once.
+Nothing here imports more than the command line's parser, so that `--help` answers at once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 Layout = Literal["msd", "ircad", "phantom"]
 
@@ -21,13 +23,13 @@ def _require(condition: bool, message: str) -> None:
 class SourceConfig:
     """Where the cases come from."""
 
-    path: str = ""
+    path: Annotated[str, tyro.conf.arg(aliases=["--source"])] = ""
     """Folder of the archive. Empty for the phantom layout, which needs nothing on disk."""
-    layout: Layout = "msd"
+    layout: Annotated[Layout, tyro.conf.arg(aliases=["--layout"])] = "msd"
     """How the folder is laid out: `msd`, `ircad` (3D-IRCADb-01 as distributed) or `phantom`."""
-    labels: str = ""
+    labels: Annotated[str, tyro.conf.arg(aliases=["--labels"])] = ""
     """Table `volume_id, segments[, split]`. Empty means `volume_labels.csv` in the source folder."""
-    couinaud_maps: str = ""
+    couinaud_maps: Annotated[str, tyro.conf.arg(aliases=["--couinaud-maps"])] = ""
     """Folder of `VOLUME.nii.gz` label maps 1..8. Empty means `couinaudTr` in the source folder."""
 
 

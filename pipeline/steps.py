@@ -38,6 +38,7 @@ class Step:
         self.run = RunFolder(config.run)
         self._settings = settings
         self._started = time.monotonic()
+        self._first_start = False
 
     @classmethod
     def begin(cls, config: PipelineConfig, name: str, *, uses: Sequence[str] = (), needs: Sequence[str] = ()) -> Step:
@@ -67,7 +68,9 @@ class Step:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Leave nothing behind: an uncommitted step is simply begun again."""
+        """Forget the settings of a first start whose input was refused; an unfinished step keeps them and goes on."""
+        if self._first_start and isinstance(value, RefusedInputError):
+            self.run.remove("settings", f"{self.name}.json")
 
     @property
     def committed(self) -> bool:
@@ -117,6 +120,7 @@ class Step:
         """Refuse to mix two settings in one folder; remember them at the first start."""
         path = ("settings", f"{self.name}.json")
         if not self.run.exists(*path):
+            self._first_start = True
             self.run.write_json(self._settings, *path)
             return
         before = self.run.read_json(*path)

@@ -38,3 +38,15 @@ def test_setting_that_the_step_does_not_use_may_change(tmp_path):
     Step.begin(PipelineConfig(run=str(tmp_path)), "ingest", uses=("grid",))
     changed = PipelineConfig(run=str(tmp_path), pixel_labels=PixelLabelConfig(scale=2.0))
     Step.begin(changed, "ingest", uses=("grid",))
+
+
+def begin_and_refuse(config):
+    with Step.begin(config, "ingest", uses=("pixel_labels",)):
+        raise RefusedInputError("no such folder")
+
+
+def test_refused_start_does_not_pin_its_settings(tmp_path):
+    with pytest.raises(RefusedInputError, match="no such folder"):
+        begin_and_refuse(PipelineConfig(run=str(tmp_path)))
+    changed = PipelineConfig(run=str(tmp_path), pixel_labels=PixelLabelConfig(scale=2.0))
+    Step.begin(changed, "ingest", uses=("pixel_labels",))

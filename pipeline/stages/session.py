@@ -47,7 +47,14 @@ def _start(config: RayConfig) -> None:
         return
     cpus = config.cpus or max(2, os.cpu_count() or 2)
     store = config.object_store_mb * 1_000_000 or None
-    ray.init(num_cpus=cpus, object_store_memory=store, include_dashboard=False, _node_ip_address="127.0.0.1", **options)
+    ray.init(
+        address="local",
+        num_cpus=cpus,
+        object_store_memory=store,
+        include_dashboard=False,
+        _node_ip_address="127.0.0.1",
+        **options,
+    )
 
 
 def _configure_data() -> None:

@@ -1,0 +1,51 @@
+"""Run the whole method on an archive: from CT volumes and volume-level labels to an evaluated tumor segmenter."""
+
+from __future__ import annotations
+
+from pipeline.command_line import run_job
+from pipeline.config import PipelineConfig
+from pipeline.steps import EXIT_DONE, EXIT_QUARANTINED
+
+
+def main(config: PipelineConfig) -> int:
+    """Run every step that is not committed yet, in the order of the method, then print the evaluation."""
+    from jobs import (
+        evaluate,
+        ingest,
+        predict_segmentation,
+        predict_tumors,
+        refine_image_labels,
+        refine_pixel_labels,
+        report,
+        train_couinaudnet,
+        train_segmenter,
+    )
+    from pipeline.evaluation import format_table
+    from pipeline.run_folder import RunFolder
+    from pipeline.stages.session import ray_session
+
+    method = (
+        ingest,
+        refine_image_labels,
+        train_couinaudnet,
+        predict_tumors,
+        refine_pixel_labels,
+        train_segmenter,
+        predict_segmentation,
+        evaluate,
+        report,
+    )
+    code = EXIT_DONE
+    with ray_session(config.ray):
+        for number, job in enumerate(method, start=1):
+            name = job.__name__.removeprefix("jobs.")
+            print(f"[{number}/{len(method)}] {name}", flush=True)
+            code = max(code, job.main(config), key=(EXIT_DONE, EXIT_QUARANTINED).index)
+    run = RunFolder(config.run)
+    print(f"\n{format_table(run.read_json('evaluation', 'summary.json'))}\n")
+    print(f"Report: {run.path('report.html')}")
+    return code
+
+
+if __name__ == "__main__":
+    run_job(main)

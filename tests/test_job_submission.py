@@ -1,0 +1,88 @@
+"""`ray job submit` on a head that asks for a token: the documented way onto a cluster, end to end."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from pipeline.run_folder import RunFolder
+from pipeline.slabs import read_volume_rows
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+START_DEADLINE_S = 90
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def status(url):
+    """HTTP status of a request without a token; None while nobody answers."""
+    try:
+        return urllib.request.urlopen(url, timeout=2).status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
+
+
+@pytest.fixture
+def head(tmp_path):
+    """A head node with token authentication, in a process group that the test alone ends."""
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment |= {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    }
+    ports = [f"--port={free_port()}", f"--dashboard-port={port}", "--dashboard-host=127.0.0.1"]
+    limits = ["--node-ip-address=127.0.0.1", "--num-cpus=2", "--object-store-memory=200000000"]
+    with (tmp_path / "head.txt").open("w") as log:
+        process = subprocess.Popen(
+            [BIN / "ray", "start", "--head", "--block", *ports, *limits],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + START_DEADLINE_S
+            while status(f"http://127.0.0.1:{port}/api/jobs/") is None:
+                assert process.poll() is None, (tmp_path / "head.txt").read_text()
+                assert time.monotonic() < deadline, (tmp_path / "head.txt").read_text()
+                time.sleep(0.3)
+            yield f"http://127.0.0.1:{port}", environment
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+def test_submitted_job_ingests_and_a_stranger_is_turned_away(head, tmp_path):
+    address, environment = head
+    run = tmp_path / "run"
+    submit = [BIN / "ray", "job", "submit", "--address", address, "--working-dir", ".", "--"]
+    cohort = ["--phantom.train-pathological", "1", "--phantom.train-healthy", "1", "--phantom.test", "0"]
+    result = subprocess.run(
+        [*submit, "python", "-m", "jobs.ingest", "--run", str(run), "--config", "demo", *cohort],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert len(read_volume_rows(RunFolder(str(run)))) == 2
+    assert status(f"{address}/api/jobs/") in (401, 403)
