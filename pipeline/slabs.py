@@ -42,7 +42,8 @@ class VolumeRow:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> VolumeRow:
         """Build a row from plain values, lists becoming tuples: the inverse of `vars`, also after JSON or Parquet."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in record.items()})
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
+        return cls(**values)
 
     def label_array(self) -> BoolArray:
         """Return the volume's label as `bool[8]`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -61,18 +62,21 @@ def _configure_data() -> None:
     """Set Ray Data's context: no silent loss of rows, no endless wait, quiet logs."""
     import ray.data
 
+    for library in ("ray.data", "ray.train"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = 0
     context.execution_no_progress_timeout_s = NO_PROGRESS_TIMEOUT_S
 
 
-def work_items(rows: Sequence[dict[str, Any]], blocks_per_cpu: int = 4) -> ray.data.Dataset:
+def work_items(rows: Sequence[dict[str, Any]], blocks_per_cpu: int = 16) -> ray.data.Dataset:
     """Turn work items into a dataset of few, fat blocks: a block costs Ray some 7 ms, a work item far more.
 
     Args:
         rows: At least one row, all with the same columns and no nulls.
-        blocks_per_cpu: Blocks per CPU of the cluster, so that an uneven item does not hold up the others.
+        blocks_per_cpu: Blocks per CPU of the cluster: enough that an uneven item does not hold up the others, and
+            that results, which leave a block when all of it is done, show progress.
     """
     import ray
     import ray.data

@@ -1,0 +1,170 @@
+"""Between a volume's own grid and the common grid of a run, in plane only; the axial grid stays as acquired.
+
+Coordinates are in native voxels and count edges: voxel j covers [j, j + 1). `crop_start` is the voxel whose low edge is
+the low edge of grid pixel 0, so with the ratio r = grid spacing / native spacing grid pixel i covers
+[crop_start + i r, crop_start + (i + 1) r). Both directions are separable, so that one slice costs two products with
+small matrices and nothing is ever shifted by half a pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.arrays import BoolArray, Float32Array, Int32Array
+from pipeline.config import GridConfig
+from pipeline.errors import CaseError
+
+_EDGE_TOLERANCE = 1e-6
+"""Native voxels by which a box may stick out of the grid through rounding of the spacing."""
+
+
+def area_weights(
+    start: int, native_size: int, native_spacing_mm: float, grid_size: int, grid_spacing_mm: float
+) -> Float32Array:
+    """Return the share of each native voxel in each grid pixel, along one axis.
+
+    Args:
+        start: Voxel whose low edge is the low edge of grid pixel 0; may be negative.
+        native_size: Number of native voxels.
+        native_spacing_mm: Native spacing.
+        grid_size: Number of grid pixels.
+        grid_spacing_mm: Grid spacing.
+
+    Returns:
+        float32, shape (grid_size, native_size): length of the overlap over the length of the grid pixel. A row sums to
+        1 inside the image and to less where the pixel sticks out: what lies outside counts as zero.
+    """
+    ratio = grid_spacing_mm / native_spacing_mm
+    edges = start + np.arange(grid_size + 1) * ratio
+    voxels = np.arange(native_size)
+    high = np.minimum(edges[1:, None], voxels + 1)
+    low = np.maximum(edges[:-1, None], voxels)
+    return (np.maximum(high - low, 0.0) / ratio).astype(np.float32)
+
+
+def linear_weights(
+    start: int, native_size: int, native_spacing_mm: float, grid_size: int, grid_spacing_mm: float
+) -> Float32Array:
+    """Return the weights of linear interpolation at native voxel centers, along one axis.
+
+    Args:
+        start: As in `area_weights`, and so are the others.
+        native_size: Number of native voxels.
+        native_spacing_mm: Native spacing.
+        grid_size: Number of grid pixels.
+        grid_spacing_mm: Grid spacing.
+
+    Returns:
+        float32, shape (native_size, grid_size). Centers within the outer half of a border pixel take its value,
+        centers outside the grid have a row of zeros.
+    """
+    centers = (np.arange(native_size) + 0.5 - start) * (native_spacing_mm / grid_spacing_mm) - 0.5
+    inside = (centers >= -0.5) & (centers < grid_size - 0.5)
+    position = np.clip(centers, 0, grid_size - 1)
+    lower = np.floor(position).astype(np.int64)
+    upper = np.minimum(lower + 1, grid_size - 1)
+    weights = np.zeros((native_size, grid_size))
+    voxels = np.arange(native_size)
+    weights[voxels, lower] = 1 - (position - lower)
+    weights[voxels, upper] += position - lower
+    return (weights * inside[:, None]).astype(np.float32)
+
+
+def liver_box(liver_mask: BoolArray) -> tuple[slice, slice, slice]:
+    """Return the smallest z, y, x box that holds a mask with at least one voxel."""
+    bounds = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        indices = np.flatnonzero(liver_mask.any(axis=others))
+        bounds.append(slice(int(indices[0]), int(indices[-1]) + 1))
+    return bounds[0], bounds[1], bounds[2]
+
+
+def find_crop_start(
+    liver_mask: BoolArray, spacing_mm: tuple[float, float, float], grid: GridConfig
+) -> tuple[int, int, int]:
+    """Center the grid's window on the liver.
+
+    Args:
+        liver_mask: Shape (z, y, x), at least one voxel.
+        spacing_mm: Native spacing along z, y, x.
+        grid: The run's grid.
+
+    Returns:
+        First liver slice, and the native voxel along y and x where grid pixel (0, 0) starts; may be negative.
+
+    Raises:
+        CaseError: LIVER_EXCEEDS_GRID if the window cannot hold the liver.
+    """
+    box = liver_box(liver_mask)
+    sizes_mm = [(side.stop - side.start) * spacing for side, spacing in zip(box[1:], spacing_mm[1:], strict=True)]
+    starts = []
+    for side, spacing, pixels in zip(box[1:], spacing_mm[1:], (grid.height, grid.width), strict=True):
+        window = pixels * grid.spacing_mm / spacing
+        if side.stop - side.start > window + _EDGE_TOLERANCE:
+            raise CaseError(
+                "LIVER_EXCEEDS_GRID",
+                f"the liver measures {sizes_mm[0]:.1f} x {sizes_mm[1]:.1f} mm in plane, the grid only"
+                f" {grid.height * grid.spacing_mm:.1f} x {grid.width * grid.spacing_mm:.1f} mm",
+                "plan_slices",
+            )
+        centered = math.floor((side.start + side.stop - window) / 2 + 0.5)
+        starts.append(min(max(centered, math.ceil(side.stop - window - _EDGE_TOLERANCE)), side.start))
+    return box[0].start, starts[0], starts[1]
+
+
+def to_grid(
+    planes: NDArray[Any], spacing_mm: tuple[float, float, float], crop_start: tuple[int, int, int], grid: GridConfig
+) -> Float32Array:
+    """Average native planes over the area of each grid pixel.
+
+    Args:
+        planes: Shape (n, y, x), any real dtype or bool.
+        spacing_mm: Native spacing along z, y, x.
+        crop_start: Where the grid starts in these planes; for planes cut out of a volume, relative to the cut.
+        grid: The run's grid.
+
+    Returns:
+        float32, shape (n, height, width); for a mask the covered share of each pixel, in [0, 1].
+    """
+    rows = area_weights(crop_start[1], planes.shape[1], spacing_mm[1], grid.height, grid.spacing_mm)
+    columns = area_weights(crop_start[2], planes.shape[2], spacing_mm[2], grid.width, grid.spacing_mm).T
+    result = np.empty((len(planes), grid.height, grid.width), np.float32)
+    for plane, target in zip(planes, result, strict=True):
+        np.matmul(rows @ plane.astype(np.float32), columns, out=target)
+    return result
+
+
+def to_native(
+    probability: Float32Array,
+    slice_index: Int32Array,
+    native_shape: tuple[int, int, int],
+    spacing_mm: tuple[float, float, float],
+    crop_start: tuple[int, int, int],
+    grid: GridConfig,
+    threshold: float,
+) -> BoolArray:
+    """Bring probabilities back to the volume's own grid and threshold them there.
+
+    Args:
+        probability: Tumor probability on the grid, shape (n, height, width), in [0, 1].
+        slice_index: Native slice of each plane, shape (n,).
+        native_shape: Shape of the volume, z, y, x.
+        spacing_mm: Native spacing along z, y, x.
+        crop_start: As `find_crop_start` gave it.
+        grid: The run's grid.
+        threshold: Probability from which on a voxel is tumor.
+
+    Returns:
+        bool of `native_shape`; false on slices without a plane and outside the grid. Never holds a float volume.
+    """
+    rows = linear_weights(crop_start[1], native_shape[1], spacing_mm[1], grid.height, grid.spacing_mm)
+    columns = linear_weights(crop_start[2], native_shape[2], spacing_mm[2], grid.width, grid.spacing_mm).T
+    mask = np.zeros(native_shape, bool)
+    for plane, index in zip(probability, slice_index, strict=True):
+        mask[index] = rows @ plane @ columns >= threshold
+    return mask

@@ -1,0 +1,262 @@
+"""From a volume to slice rows: what is decided once per volume, the slabs cut from it, and their columns on the grid.
+
+The plan fixes the rows: a slice is a row if at least one grid pixel is liver there. Slabs are cut at native spacing and
+cropped to the liver box, so that resampling can run elsewhere without the volume.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.arrays import SEGMENT_COUNT, BoolArray, Float32Array, Int16Array, Int32Array, UInt8Array
+from pipeline.config import GridConfig
+from pipeline.errors import CaseError
+from pipeline.geometry import find_crop_start, liver_box, to_grid
+from pipeline.intensity import window_to_gray
+from pipeline.slabs import VolumeRow
+from pipeline.volume import Volume
+
+MINIMUM_LIVER_ML = 50.0
+"""Smallest plausible liver mask, half a newborn's liver; less is a wrong label or spacing."""
+MAXIMUM_LIVER_ML = 8000.0
+"""Largest plausible liver mask."""
+_STEP = "plan_slices"
+_DIGITS = 4
+"""Area fractions are compared after rounding, so that a tie does not hang on the last bit of a matrix product."""
+
+
+@dataclass(frozen=True)
+class SlicePlan:
+    """What is decided once per volume.
+
+    Args:
+        crop_start: Where the grid starts, native voxels z, y, x; see `pipeline.geometry`.
+        box: The liver box in plane (y, x): slabs are cropped to it.
+        slice_index: The slices that become rows, shape (n,), ascending.
+        slab_length: Slices per slab.
+        liver_median_hu: Median HU of the liver voxels.
+        liver_ml: Volume of the liver mask.
+        couinaud_map: Segment 1..8 on every liver voxel, 0 elsewhere; shape of the volume.
+    """
+
+    crop_start: tuple[int, int, int]
+    box: tuple[slice, slice]
+    slice_index: Int32Array
+    slab_length: int
+    liver_median_hu: float
+    liver_ml: float
+    couinaud_map: UInt8Array
+
+    @property
+    def slabs(self) -> tuple[int, ...]:
+        """Numbers of the slabs that have rows, ascending."""
+        return tuple(np.unique(self.slice_index // self.slab_length).tolist())
+
+
+@dataclass(frozen=True)
+class NativeSlab:
+    """The rows of one slab before resampling: native planes of shape (n, y, x), cropped to the liver box.
+
+    Args:
+        slab: Slab number.
+        slice_index: Native slice of each plane, shape (n,).
+        box_start: Native y and x of the planes' first voxel.
+        hu: Hounsfield units.
+        liver_mask: The liver.
+        couinaud_map: Segment 1..8 on every liver voxel, 0 elsewhere.
+        reference_mask: Tumors drawn by a person, or None.
+    """
+
+    slab: int
+    slice_index: Int32Array
+    box_start: tuple[int, int]
+    hu: Int16Array
+    liver_mask: BoolArray
+    couinaud_map: UInt8Array
+    reference_mask: BoolArray | None
+
+
+def check_liver(volume: Volume) -> float:
+    """Return the liver's volume in milliliters.
+
+    Raises:
+        CaseError: EMPTY_LIVER, or LIVER_VOLUME if it is outside `MINIMUM_LIVER_ML`..`MAXIMUM_LIVER_ML`.
+    """
+    voxels = np.count_nonzero(volume.liver_mask)
+    if voxels == 0:
+        shape = " x ".join(map(str, volume.geometry.shape))
+        raise CaseError("EMPTY_LIVER", f"none of the {shape} voxels is liver", _STEP)
+    milliliters = voxels * volume.geometry.voxel_ml
+    if not MINIMUM_LIVER_ML <= milliliters <= MAXIMUM_LIVER_ML:
+        allowed = f"{MINIMUM_LIVER_ML:.0f}..{MAXIMUM_LIVER_ML:.0f} ml"
+        raise CaseError("LIVER_VOLUME", f"the liver mask holds {milliliters:.1f} ml, expected {allowed}", _STEP)
+    return float(milliliters)
+
+
+def plan_slices(volume: Volume, couinaud_map: UInt8Array, grid: GridConfig) -> SlicePlan:
+    """Decide how a volume is cut.
+
+    Args:
+        volume: The case.
+        couinaud_map: As `pipeline.couinaud.construct` gave it.
+        grid: The run's grid.
+
+    Raises:
+        CaseError: EMPTY_LIVER, LIVER_VOLUME or LIVER_EXCEEDS_GRID.
+    """
+    liver_ml = check_liver(volume)
+    spacing_mm = volume.geometry.spacing_mm
+    crop_start = find_crop_start(volume.liver_mask, spacing_mm, grid)
+    depth, *box = liver_box(volume.liver_mask)
+    relative = _relative_start(crop_start, (box[0].start, box[1].start))
+    rows = [
+        index
+        for index in range(depth.start, depth.stop)
+        if _find_covered(volume.liver_mask[index : index + 1, box[0], box[1]], spacing_mm, relative, grid)[0].any()
+    ]
+    if not rows:
+        raise CaseError("EMPTY_LIVER", f"no pixel of {grid.spacing_mm} mm is half liver, on any slice", _STEP)
+    return SlicePlan(
+        crop_start=crop_start,
+        box=(box[0], box[1]),
+        slice_index=np.array(rows, np.int32),
+        slab_length=grid.slab_length,
+        liver_median_hu=float(np.median(volume.hu[volume.liver_mask])),
+        liver_ml=float(np.float32(liver_ml)),
+        couinaud_map=couinaud_map,
+    )
+
+
+def volume_row(volume: Volume, plan: SlicePlan) -> VolumeRow:
+    """Return the row of `volumes/`."""
+    geometry = volume.geometry
+    return VolumeRow(
+        volume_id=volume.volume_id,
+        split=volume.split,
+        image_label=tuple(volume.image_label.tolist()),
+        native_shape=geometry.shape,
+        spacing_mm=geometry.spacing_mm,
+        origin_mm=geometry.origin_mm,
+        direction=geometry.direction,
+        native_orientation=geometry.native_orientation,
+        crop_start=plan.crop_start,
+        liver_median_hu=plan.liver_median_hu,
+        liver_ml=plan.liver_ml,
+        slice_count=len(plan.slice_index),
+        has_reference=volume.reference_mask is not None,
+        content_sha256=volume.content_sha256,
+        slabs=plan.slabs,
+    )
+
+
+def cut_slab(volume: Volume, plan: SlicePlan, slab: int) -> NativeSlab:
+    """Cut the rows of one slab out of a volume, cropped to the liver box."""
+    index = plan.slice_index[plan.slice_index // plan.slab_length == slab]
+    part = np.s_[index, plan.box[0], plan.box[1]]
+    return NativeSlab(
+        slab=slab,
+        slice_index=index,
+        box_start=(plan.box[0].start, plan.box[1].start),
+        hu=volume.hu[part],
+        liver_mask=volume.liver_mask[part],
+        couinaud_map=plan.couinaud_map[part],
+        reference_mask=None if volume.reference_mask is None else volume.reference_mask[part],
+    )
+
+
+def make_slab(native: NativeSlab, volume: VolumeRow, grid: GridConfig) -> dict[str, Any]:
+    """Resample one slab to the run's grid.
+
+    The image is the mean gray value over the liver's part of each pixel, so that the liver has no dark rim; a pixel is
+    liver from half its area on, and belongs to the segment that covers most of it (the lower one of two equals).
+
+    Args:
+        native: The slab.
+        volume: Its volume.
+        grid: The run's grid.
+
+    Returns:
+        Columns of `pipeline.schema.slices_schema`.
+    """
+    start = _relative_start(volume.crop_start, native.box_start)
+    liver, fraction = _find_covered(native.liver_mask, volume.spacing_mm, start, grid)
+    gray = window_to_gray(native.hu, grid.window_low_hu, grid.window_high_hu) * native.liver_mask
+    mean = to_grid(gray, volume.spacing_mm, start, grid) / np.where(liver, fraction, np.float32(1))
+    segments = _resample_segments(native.couinaud_map, volume.spacing_mm, start, grid) * liver
+    count = len(native.slice_index)
+    return {
+        "volume_id": [volume.volume_id] * count,
+        "slice_index": native.slice_index,
+        "image": np.where(liver, np.clip(np.rint(mean), 0, 255), 0).astype(np.uint8),
+        "couinaud_map": segments,
+        "image_label": np.tile(volume.label_array(), (count, 1)),
+        "segment_area_mm2": _measure_segments(segments, grid.spacing_mm),
+        "liver_median_hu": np.full(count, volume.liver_median_hu, np.float32),
+        "spacing_mm": np.tile(np.array(volume.spacing_mm, np.float32), (count, 1)),
+        "crop_start": np.tile(np.array(volume.crop_start, np.int32), (count, 1)),
+        "native_shape": np.tile(np.array(volume.native_shape, np.int32), (count, 1)),
+        "split": [volume.split] * count,
+    }
+
+
+def make_reference_slab(native: NativeSlab, volume: VolumeRow, grid: GridConfig) -> dict[str, Any]:
+    """Resample the reference mask of one slab: tumor from half a pixel's area on, inside the liver.
+
+    Args:
+        native: A slab with a reference mask.
+        volume: Its volume.
+        grid: The run's grid.
+
+    Returns:
+        Columns of `pipeline.schema.references_schema`.
+
+    Raises:
+        ValueError: If the slab has no reference mask.
+    """
+    if native.reference_mask is None:
+        raise ValueError(f"slab {native.slab} of {volume.volume_id} has no reference mask")
+    start = _relative_start(volume.crop_start, native.box_start)
+    liver, _ = _find_covered(native.liver_mask, volume.spacing_mm, start, grid)
+    tumor, _ = _find_covered(native.reference_mask, volume.spacing_mm, start, grid)
+    return {
+        "volume_id": [volume.volume_id] * len(tumor),
+        "slice_index": native.slice_index,
+        "reference_mask": tumor & liver,
+    }
+
+
+def _relative_start(crop_start: tuple[int, int, int], box_start: tuple[int, int]) -> tuple[int, int, int]:
+    """Return where the grid starts in planes that were cropped to a box."""
+    return crop_start[0], crop_start[1] - box_start[0], crop_start[2] - box_start[1]
+
+
+def _find_covered(
+    mask: BoolArray, spacing_mm: tuple[float, float, float], start: tuple[int, int, int], grid: GridConfig
+) -> tuple[BoolArray, Float32Array]:
+    """Return the pixels that a mask covers at least by half, and the covered share of all pixels."""
+    fraction = to_grid(mask, spacing_mm, start, grid)
+    return np.round(fraction, _DIGITS) >= 0.5, fraction
+
+
+def _resample_segments(
+    couinaud_map: UInt8Array, spacing_mm: tuple[float, float, float], start: tuple[int, int, int], grid: GridConfig
+) -> UInt8Array:
+    """Return the segment that covers most of each pixel, 0 where there is none."""
+    largest = np.zeros((len(couinaud_map), grid.height, grid.width), np.float32)
+    winner = np.zeros(largest.shape, np.uint8)
+    for segment in range(1, SEGMENT_COUNT + 1):
+        mask = couinaud_map == segment
+        if mask.any():
+            fraction = np.round(to_grid(mask, spacing_mm, start, grid), _DIGITS)
+            winner[fraction > largest] = segment
+            np.maximum(largest, fraction, out=largest)
+    return winner
+
+
+def _measure_segments(segments: UInt8Array, spacing_mm: float) -> Float32Array:
+    """Return the area of each segment on each slice in square millimeters, shape (n, 8)."""
+    counts = [np.bincount(plane.ravel(), minlength=SEGMENT_COUNT + 1)[1:] for plane in segments]
+    return (np.array(counts).reshape(-1, SEGMENT_COUNT) * spacing_mm**2).astype(np.float32)
