@@ -1,0 +1,93 @@
+"""3D-IRCADb-01 as distributed: one folder per patient, the CT and every organ as DICOM, zipped or not.
+
+`3Dircadb1.N/PATIENT_DICOM` is the CT, `3Dircadb1.N/MASKS_DICOM/ORGAN` one mask per organ; either may be a zip of the
+same name. Organ names are free: a liver tumor is every organ whose name holds both `liver` and `tumor` (`livertumor01`,
+`livertumors`). Cysts (`liverkyst`) are not, nor is the adrenal `tumor` of patient 7.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.archive.cases import CaseFiles, CaseSource, Study
+from pipeline.archive.checks import require_same_grid
+from pipeline.archive.dicom_series import decode_hu, decode_mask, read_series
+from pipeline.archive.members import Member, open_members
+from pipeline.archive.volume_ids import ircad_id
+from pipeline.arrays import BoolArray
+from pipeline.errors import CaseError
+from pipeline.volume import Geometry
+
+_PATIENT = re.compile(r"3Dircadb1\.[1-9]\d*", re.IGNORECASE)
+_LIVER = "liver"
+_CYSTS = ("cyst", "kyst")
+
+
+def find_files(source: Path) -> dict[str, CaseFiles]:
+    """Return CT and masks of every patient's folder, by `ircad_NN`."""
+    folders = sorted(path for path in source.iterdir() if path.is_dir() and _PATIENT.fullmatch(path.name))
+    return {
+        ircad_id(folder.name): CaseFiles(_folder_or_zip(folder, "PATIENT_DICOM"), _folder_or_zip(folder, "MASKS_DICOM"))
+        for folder in folders
+    }
+
+
+def read_study(case: CaseSource, record: Callable[[bytes], object]) -> Study:
+    """Read CT, liver and liver tumors of a patient. The liver mask includes the tumors.
+
+    Args:
+        case: A case of `find_files`.
+        record: Receives the bytes of the CT's files, then those of the liver's and the tumors', in order of names.
+
+    Raises:
+        CaseError: As `open_members`, `read_series`, `decode_hu` and `decode_mask`; `LIVER_MISSING` if there is no
+            organ `liver`; `MASK_SHAPE_MISMATCH` or `MASK_GEOMETRY_MISMATCH`.
+    """
+    with open_members(Path(case.image), "the image") as members:
+        hu, geometry = decode_hu(read_series(members, "the image", record), "the image")
+    with open_members(Path(case.masks), "the masks") as members:
+        organs = group_by_organ(members)
+        if _LIVER not in organs:
+            raise CaseError("LIVER_MISSING", f"{len(organs)} organs have masks, none of them is '{_LIVER}'")
+        liver = _read_mask(organs[_LIVER], "the liver mask", geometry, record)
+        tumors = np.zeros_like(liver)
+        for organ in filter(is_liver_tumor, organs):
+            tumors |= _read_mask(organs[organ], "a tumor mask", geometry, record)
+    return Study(hu, geometry, liver | tumors, tumors)
+
+
+def is_liver_tumor(organ: str) -> bool:
+    """Tell whether an organ's name is that of a tumor of the liver.
+
+    Example:
+        >>> [name for name in ("livertumor01", "livertumors", "liverkyst", "tumor", "liver") if is_liver_tumor(name)]
+        ['livertumor01', 'livertumors']
+    """
+    name = organ.lower()
+    return _LIVER in name and "tumor" in name and not any(cyst in name for cyst in _CYSTS)
+
+
+def group_by_organ(members: list[Member]) -> dict[str, list[Member]]:
+    """Return the files of each organ, by the name of their folder, in the order of names."""
+    organs: dict[str, list[Member]] = {}
+    for member in members:
+        organs.setdefault(member.folder, []).append(member)
+    return dict(sorted(organs.items()))
+
+
+def _read_mask(members: list[Member], what: str, image: Geometry, record: Callable[[bytes], object]) -> BoolArray:
+    """Read one organ on the grid of the CT."""
+    mask, geometry = decode_mask(read_series(members, what, record), what)
+    codes = {"shape_code": "MASK_SHAPE_MISMATCH", "grid_code": "MASK_GEOMETRY_MISMATCH"}
+    require_same_grid(geometry, image, what, **codes)
+    return mask
+
+
+def _folder_or_zip(folder: Path, name: str) -> str:
+    """Return a patient's subfolder, or the zip of the same name; empty if there is neither."""
+    candidates = (folder / name, folder / f"{name}.zip")
+    return next((str(path) for path in candidates if path.exists()), "")

@@ -1,0 +1,182 @@
+"""The table of volume-level labels: which Couinaud segments the report of a volume names, and its split.
+
+A table that cannot be read as a table refuses the run, with the line. A row that can be read but makes no sense rejects
+its case and no other. Nothing that cannot be understood ever becomes "healthy": only an empty cell does.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.archive.quarantine import Rejection
+from pipeline.archive.volume_ids import is_safe_id, replacement_id
+from pipeline.errors import CaseError, RefusedInputError
+
+SPLITS = ("train", "validation", "test")
+_REQUIRED = ("volume_id", "segments")
+_DELIMITERS = (",", ";", "\t")
+_ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII")
+_SEGMENTS = (
+    {str(number): number for number in range(1, 9)}
+    | {f"{number}.0": number for number in range(1, 9)}
+    | {numeral: number for number, numeral in enumerate(_ROMAN, start=1)}
+    | dict.fromkeys(("4A", "4B", "IVA", "IVB"), 4)
+)
+"""Every spelling of a segment, in upper case."""
+_TOKEN_LENGTH = 8
+"""Longer cells are not quoted: they may be free text about a patient."""
+
+
+@dataclass(frozen=True)
+class VolumeLabel:
+    """What the table says about one volume.
+
+    Args:
+        segments: Named segments 1..8, ascending; empty means healthy.
+        split: `train`, `validation` or `test`.
+    """
+
+    segments: tuple[int, ...]
+    split: str
+
+    def __str__(self) -> str:
+        return f"{';'.join(map(str, self.segments)) or 'healthy'} ({self.split})"
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """The labels that can be used and the rows that cannot, by volume id; no id is in both."""
+
+    labels: dict[str, VolumeLabel]
+    rejections: dict[str, Rejection]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One line of the table, as text."""
+
+    volume_id: str
+    segments: str
+    split: str
+
+
+def read_labels(path: Path, canonical: Callable[[str], str] = str) -> LabelTable:
+    """Read a label table.
+
+    The table is UTF-8 text (with or without byte order mark) of columns `volume_id`, `segments` and perhaps `split`,
+    separated by commas, semicolons or tabs; further columns are ignored. All cells are text, so that no id loses its
+    leading zeros. Segments are separated by `;`, `,`, `/`, `|` or spaces and written as `parse_segments` reads them.
+    Rows that repeat an id with the same label count once.
+
+    Args:
+        path: The table.
+        canonical: Turns an id as written into the id of the archive.
+
+    Raises:
+        RefusedInputError: If there is no such file, a column is missing, or a line is not a row of the table.
+    """
+    labels: dict[str, VolumeLabel] = {}
+    rejections: dict[str, Rejection] = {}
+    for row in _rows(path):
+        volume_id = canonical(row.volume_id)
+        safe = is_safe_id(volume_id)
+        key = volume_id if safe else replacement_id(volume_id)
+        try:
+            label = _parse(row, safe)
+            if labels.setdefault(key, label) != label:
+                raise CaseError("LABEL_CONFLICT", f"the label table says both {labels[key]} and {label}", "list")
+        except CaseError as error:
+            rejections.setdefault(key, Rejection.from_error(key, error))
+    return LabelTable({key: label for key, label in labels.items() if key not in rejections}, rejections)
+
+
+def parse_segments(text: str) -> tuple[int, ...]:
+    """Return the segments 1..8 that a cell names, ascending and each once; empty for an empty cell.
+
+    A segment is a number 1..8, a Roman numeral I..VIII, or `4a`, `4b`, `IVa`, `IVb`, which are 4. `6.0` is 6:
+    spreadsheets and data frames write whole numbers so when a column has empty cells.
+
+    Raises:
+        CaseError: `SEGMENT_LABEL` if a token is none of these.
+
+    Example:
+        >>> parse_segments("IVa/4b; VIII|6.0")
+        (4, 6, 8)
+    """
+    tokens = [token for token in re.split(r"[;,/|\s]+", text) if token]
+    return tuple(sorted({_segment(token) for token in tokens}))
+
+
+def unsafe_id_error(volume_id: str) -> CaseError:
+    """Return the error for an id that cannot be a file name; the id itself is not quoted."""
+    rule = "1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit"
+    return CaseError("UNSAFE_ID", f"the id of {len(volume_id)} characters is not {rule}", "list")
+
+
+def _segment(token: str) -> int:
+    """Return the segment that one token names."""
+    if token.upper() not in _SEGMENTS:
+        raise CaseError("SEGMENT_LABEL", f"the label names segment {_quote(token)}, expected 1..8", "list")
+    return _SEGMENTS[token.upper()]
+
+
+def _parse(row: _Row, safe: bool) -> VolumeLabel:
+    """Return the label of a row, or raise the `CaseError` that sets its case aside."""
+    if not safe:
+        raise unsafe_id_error(row.volume_id)
+    split = row.split.lower() or "train"
+    if split not in SPLITS:
+        raise CaseError("SPLIT_UNKNOWN", f"the split is {_quote(row.split)}, expected {', '.join(SPLITS)}", "list")
+    return VolumeLabel(parse_segments(row.segments), split)
+
+
+def _quote(text: str) -> str:
+    """Quote a short cell, and only count the characters of a long one."""
+    return f"'{text}'" if len(text) <= _TOKEN_LENGTH else f"a text of {len(text)} characters"
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    """Give the rows of the table that are not blank."""
+    text = _text(path)
+    header = text.split("\n", 1)[0]
+    delimiter = next((mark for mark in _DELIMITERS if set(_REQUIRED) <= set(_names(header, mark))), None)
+    if delimiter is None:
+        raise RefusedInputError(f"label table: the first line must name the columns {' and '.join(_REQUIRED)}")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    names = [name.strip().lower() for name in next(reader)]
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                yield _row(names, fields, reader.line_num)
+    except csv.Error as error:
+        raise RefusedInputError(f"label table, line {reader.line_num}: not a row of a text table") from error
+
+
+def _row(names: list[str], fields: list[str], line: int) -> _Row:
+    """Return one line as text without surrounding spaces."""
+    if len(fields) != len(names):
+        message = f"{len(fields)} cells under {len(names)} columns; put several segments in quotes or between |"
+        raise RefusedInputError(f"label table, line {line}: {message}")
+    cells = dict(zip(names, (field.strip() for field in fields), strict=True))
+    if not cells["volume_id"]:
+        raise RefusedInputError(f"label table, line {line}: no volume_id")
+    return _Row(cells["volume_id"], cells["segments"], cells.get("split", ""))
+
+
+def _names(header: str, delimiter: str) -> list[str]:
+    """Return the column names of a header line under a delimiter."""
+    return [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
+
+
+def _text(path: Path) -> str:
+    """Read the table with line feeds only; bytes that are not UTF-8 become marks that no safe id contains."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise RefusedInputError(f"label table {str(path)!r} cannot be read: {error.strerror}") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
