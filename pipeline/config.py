@@ -94,6 +94,11 @@ class PhantomConfig:
         counts = (self.train_pathological, self.train_healthy, self.validation, self.test)
         _require(min(counts) >= 0, f"phantom: counts must not be negative, got {counts}")
         _require(self.slices >= 8, f"phantom.slices: at least 8, got {self.slices}")
+        size = (self.height, self.width)
+        _require(min(size) >= 32, f"phantom.height, phantom.width: at least 32, got {size}")
+        spacing = (self.slice_spacing_mm, self.pixel_spacing_mm)
+        _require(min(spacing) > 0, f"phantom.slice_spacing_mm, phantom.pixel_spacing_mm: must be positive, got {spacing}")
+        _require(self.noise_hu >= 0, f"phantom.noise_hu: not negative, got {self.noise_hu}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,3 +315,7 @@ class PipelineConfig:
     pixel_labels: PixelLabelConfig = field(default_factory=PixelLabelConfig)
     segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
     ray: RayConfig = field(default_factory=RayConfig)
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require(self.seed >= 0, f"seed: not negative, got {self.seed}")
