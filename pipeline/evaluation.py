@@ -1,0 +1,176 @@
+"""The evaluation of a run: the segmenter, the pseudo masks it learned from, and the image labels behind those.
+
+Takes the small results of all volumes, merges their counts and divides once. All of it runs on the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.case_results import ARMS, CaseResult, LabelResult
+from pipeline.config import PipelineConfig
+from pipeline.evaluation_rows import (
+    CASE_COLUMNS,
+    LESION_COLUMNS,
+    PSEUDO_MASK_COLUMNS,
+    case_rows,
+    describe_detection,
+    format_csv,
+    lesion_rows,
+    pseudo_mask_rows,
+)
+from pipeline.lesions import IOU_LIMITS, SIZE_BINS_MM, DetectionCounts, equivalent_diameter_mm, size_bin
+from pipeline.metrics import LabelConfusion, dice_global, dice_per_case
+from pipeline.run_folder import RunFolder
+
+EVALUATED_SPLITS = ("test", "validation")
+"""Splits with predictions of the segmenter."""
+
+
+def write_evaluation(
+    run: RunFolder, cases: Sequence[CaseResult], labels: Sequence[LabelResult], config: PipelineConfig
+) -> None:
+    """Write `evaluation/`: one row per case, lesion and pseudo mask, and the summary last.
+
+    Args:
+        run: Run folder.
+        cases: Test and validation volumes, in any order.
+        labels: Pathological train and validation volumes with a reference, in any order.
+        config: Settings of the run.
+    """
+    cases, labels = sorted(cases, key=lambda case: case.volume_id), sorted(labels, key=lambda result: result.volume_id)
+    tables = {
+        "cases": (CASE_COLUMNS, case_rows(cases)),
+        "lesions": (LESION_COLUMNS, lesion_rows(cases)),
+        "pseudo_masks": (PSEUDO_MASK_COLUMNS, pseudo_mask_rows(labels)),
+    }
+    for name, (columns, rows) in tables.items():
+        run.write_bytes(format_csv(columns, rows).encode(), "evaluation", f"{name}.csv")
+    run.write_json(summarize(cases, labels, config), "evaluation", "summary.json")
+
+
+def summarize(cases: Sequence[CaseResult], labels: Sequence[LabelResult], config: PipelineConfig) -> dict[str, Any]:
+    """Merge the counts and divide once: the content of `evaluation/summary.json`; undefined values are None."""
+    return {
+        "segmenter": {
+            split: _summarize_split([case for case in cases if case.split == split]) for split in EVALUATED_SPLITS
+        },
+        "pseudo_masks": _summarize_pseudo_masks([result for result in labels if result.split == "train"], config),
+        "image_labels": {
+            "before": _describe_confusion(sum((result.before for result in labels), LabelConfusion())),
+            "after": _describe_confusion(sum((result.after for result in labels), LabelConfusion())),
+            "n_cases": len(labels),
+        },
+        "config": {
+            "image_labels": asdict(config.image_labels),
+            "pixel_labels": asdict(config.pixel_labels),
+            "segmenter": {"threshold": config.segmenter.threshold},
+        },
+        "seed": config.seed,
+    }
+
+
+def _summarize_split(cases: Sequence[CaseResult]) -> dict[str, Any]:
+    """Return Dice and lesion detection of one split's cases."""
+    compared = [case for case in cases if case.lesions is not None]
+    masks = [case.masks for case in compared]
+    matches = [case.lesions for case in compared if case.lesions is not None]
+    return {
+        "dice_per_case": dice_per_case(masks),
+        "dice_global": dice_global(masks),
+        "n_cases": len(compared),
+        "n_tumor_free": sum(counts.reference == 0 for counts in masks),
+        "n_without_reference": len(cases) - len(compared),
+        "lesions": {
+            name: describe_detection(sum((match.detection(limit) for match in matches), DetectionCounts()))
+            for name, limit in IOU_LIMITS.items()
+        },
+        "lesions_by_size": _count_sizes(compared),
+    }
+
+
+def _describe_confusion(confusion: LabelConfusion) -> dict[str, int]:
+    """Return the cells and the number of wrong labels as JSON members."""
+    return {**asdict(confusion), "wrong": confusion.wrong}
+
+
+def _count_sizes(cases: Sequence[CaseResult]) -> dict[str, dict[str, int]]:
+    """Count the reference lesions of each size bin, and how many of them lie in a detected pair."""
+    sizes = {name: {"lesions": 0, **dict.fromkeys(IOU_LIMITS, 0)} for name in SIZE_BINS_MM}
+    for case in cases:
+        for lesion in case.lesions.references if case.lesions else ():
+            cell = sizes[size_bin(equivalent_diameter_mm(lesion.voxels * case.voxel_ml))]
+            cell["lesions"] += 1
+            for name, limit in IOU_LIMITS.items():
+                cell[name] += lesion.iou > limit
+    return sizes
+
+
+def _summarize_pseudo_masks(results: Sequence[LabelResult], config: PipelineConfig) -> dict[str, Any]:
+    """Return Dice of each arm, or why there is none."""
+    summary: dict[str, Any] = {}
+    for arm in ARMS:
+        counts = [result.pseudo_masks[arm] for result in results if arm in result.pseudo_masks]
+        complete = bool(results) and len(counts) == len(results)
+        summary[arm] = {
+            "dice_per_case": dice_per_case(counts) if complete else None,
+            "dice_global": dice_global(counts) if complete else None,
+        }
+        if not complete:
+            summary[arm]["reason"] = _explain_missing(arm, bool(results), config)
+    return {**summary, "n_cases": len(results)}
+
+
+def _explain_missing(arm: str, has_cases: bool, config: PipelineConfig) -> str:
+    """Return why an arm has no Dice."""
+    if not has_cases:
+        return "no pathological train volume has a reference mask"
+    if arm in ("none", "plr"):
+        return "slices without a named segment were not predicted (couinaudnet.predict_relabeled is off)"
+    return "image_labels.enabled is off" if not config.image_labels.enabled else "pixel_labels.enabled is off"
+
+
+def format_table(summary: Mapping[str, Any]) -> str:
+    """Lay out `evaluation/summary.json` for the console: plain ASCII, at most 80 characters wide."""
+    segmenter = [
+        [split, values["n_cases"], values["dice_per_case"], values["dice_global"]]
+        + [values["lesions"][limit]["f1"] for limit in IOU_LIMITS]
+        for split, values in summary["segmenter"].items()
+        if values["n_cases"]
+    ]
+    masks = summary["pseudo_masks"]
+    arms = [
+        [title, masks["n_cases"], masks[arm]["dice_per_case"], masks[arm]["dice_global"]] for arm, title in ARMS.items()
+    ]
+    labels = summary["image_labels"]
+    slices = sum(labels["before"][cell] for cell in LabelConfusion.__match_args__)
+    wrong = [[name, slices, labels[key]["wrong"]] for name, key in (("before ILR", "before"), ("after ILR", "after"))]
+    dice = ["cases", "Dice per case", "Dice global"]
+    tables = [
+        _align(["segmenter", *dice, "lesion F1", "F1, IoU>0.5"], segmenter),
+        _align(["pseudo masks", *dice], arms),
+        _align(["image labels", "slices", "wrong"], wrong),
+    ]
+    return "\n\n".join(tables)
+
+
+def _align(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Align columns, the first to the left, the others to the right; undefined values are a dash."""
+    cells = [list(header)] + [[_console_cell(value) for value in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    widths[0] = max(widths[0], len(max(ARMS.values(), key=len)))
+    return "\n".join(
+        "  ".join(
+            [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        )
+        for row in cells
+    )
+
+
+def _console_cell(value: Any) -> str:
+    """Return one cell's text."""
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,81 @@
+"""Evaluation over an archive: a worker reads one volume's masks and gives counts, the driver adds them up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from pipeline.case_results import LabelResult, confuse_labels, count_pseudo_masks, evaluate_case
+from pipeline.config import PipelineConfig
+from pipeline.masks import read_native_reference, read_prediction, read_volume_slices
+from pipeline.run_folder import RunFolder
+from pipeline.slabs import VolumeRow
+from pipeline.stages.base import Row, Stage
+from pipeline.stages.session import work_items
+
+
+class EvaluateSegmentation(Stage):
+    """Compare one predicted volume with its reference on its own grid.
+
+    Args:
+        run: Run folder.
+        volumes: The volumes that work items may name.
+    """
+
+    reads = ("volume_id",)
+    emits = ("volume_id", "result")
+
+    def __init__(self, run: RunFolder, volumes: dict[str, VolumeRow]) -> None:
+        self.run = run
+        self.volumes = volumes
+
+    def process(self, row: Row) -> Iterator[Row]:
+        """Give one `CaseResult` as text."""
+        volume = self.volumes[row["volume_id"]]
+        prediction = read_prediction(self.run, volume)
+        reference = read_native_reference(self.run, volume) if volume.has_reference else None
+        voxel_ml = float(np.prod(volume.spacing_mm)) / 1000
+        result = evaluate_case(volume.volume_id, volume.split, voxel_ml, prediction, reference)
+        yield {"volume_id": volume.volume_id, "result": result.to_json()}
+
+
+class EvaluateLabels(Stage):
+    """Compare one volume's image labels and, in the train split, its pseudo masks with the reference.
+
+    Args:
+        run: Run folder.
+        config: Settings of the run.
+        volumes: The volumes that work items may name, with reference and a label that names a segment.
+    """
+
+    reads = ("volume_id",)
+    emits = ("volume_id", "result")
+
+    def __init__(self, run: RunFolder, config: PipelineConfig, volumes: dict[str, VolumeRow]) -> None:
+        self.run = run
+        self.config = config
+        self.volumes = volumes
+
+    def process(self, row: Row) -> Iterator[Row]:
+        """Give one `LabelResult` as text."""
+        volume = self.volumes[row["volume_id"]]
+        references = read_volume_slices(self.run, "references/grid", volume, ["reference_mask"])
+        labels = read_volume_slices(self.run, "image_labels", volume, ["image_label", "refined_label"])
+        before, after = confuse_labels(references, labels)
+        arms = {}
+        if volume.split == "train":
+            probabilities = read_volume_slices(self.run, "probabilities", volume, ["tumor_probability"])
+            pseudo_labels = read_volume_slices(self.run, "pseudo_labels", volume, ["pseudo_mask", "refined_mask"])
+            arms = count_pseudo_masks(references, probabilities, pseudo_labels, self.config)
+        result = LabelResult(volume.volume_id, volume.split, before, after, arms)
+        yield {"volume_id": volume.volume_id, "result": result.to_json()}
+
+
+def evaluate_volumes(stage: Stage, volumes: Iterable[str]) -> Iterator[str]:
+    """Apply a stage of this module to volumes and give their results as text, in any order; nothing without volumes."""
+    rows = [{"volume_id": volume_id} for volume_id in volumes]
+    if rows:
+        results = work_items(rows).map_batches(stage, batch_size=1, batch_format="pyarrow")
+        for row in results.iter_rows():
+            yield row["result"]
