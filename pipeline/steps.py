@@ -28,8 +28,9 @@ _PACKAGES = ("liver-label-refinement", "ray", "torch", "nnunetv2", "SimpleITK", 
 class Step:
     """One job's passage over a run folder; use as `with Step.begin(...) as step`.
 
-    The settings are written when the step begins, `reports/NAME.json` when it is complete: the report is the step's
-    commit. Started again, a committed step does nothing, and an unfinished one goes on.
+    A section of settings is written when the first step that uses it begins, and is the same for all steps of the
+    folder. `reports/NAME.json` is written when the step is complete: the report is its commit. Started again, a
+    committed step does nothing, and an unfinished one goes on.
     """
 
     def __init__(self, name: str, config: PipelineConfig, settings: dict[str, Any]) -> None:
@@ -38,7 +39,7 @@ class Step:
         self.run = RunFolder(config.run)
         self._settings = settings
         self._started = time.monotonic()
-        self._first_start = False
+        self._new_sections: list[str] = []
 
     @classmethod
     def begin(cls, config: PipelineConfig, name: str, *, uses: Sequence[str] = (), needs: Sequence[str] = ()) -> Step:
@@ -48,6 +49,7 @@ class Step:
             config: Settings of the run.
             name: Name of the job.
             uses: Config sections that shape the step's result; they must not change on the same run folder.
+                The seed always is one.
             needs: Jobs whose results the step reads.
 
         Raises:
@@ -68,9 +70,10 @@ class Step:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Forget the settings of a first start whose input was refused; an unfinished step keeps them and goes on."""
-        if self._first_start and isinstance(value, RefusedInputError):
-            self.run.remove("settings", f"{self.name}.json")
+        """Forget settings that are new with a step whose input was refused; an unfinished step keeps them."""
+        if isinstance(value, RefusedInputError):
+            for section in self._new_sections:
+                self.run.remove("settings", f"{section}.json")
 
     @property
     def committed(self) -> bool:
@@ -117,17 +120,17 @@ class Step:
         return self.exit_code
 
     def _check_settings(self) -> None:
-        """Refuse to mix two settings in one folder; remember them at the first start."""
-        path = ("settings", f"{self.name}.json")
-        if not self.run.exists(*path):
-            self._first_start = True
-            self.run.write_json(self._settings, *path)
-            return
-        before = self.run.read_json(*path)
-        for key, (old, new) in _differences(before, self._settings).items():
-            raise RefusedInputError(
-                f"{self.name}: the run folder was made with {key} = {old!r}, now it is {new!r}; use another --run"
-            )
+        """Refuse a section that differs from what any step of this folder used; remember the sections that are new."""
+        for section, now in self._settings.items():
+            path = ("settings", f"{section}.json")
+            if not self.run.exists(*path):
+                self._new_sections.append(section)
+                self.run.write_json(now, *path)
+                continue
+            for key, (old, new) in _differences({section: self.run.read_json(*path)}, {section: now}).items():
+                raise RefusedInputError(
+                    f"{self.name}: the run folder was made with {key} = {old!r}, now it is {new!r}; use another --run"
+                )
 
 
 def _plain(section: Any) -> Any:

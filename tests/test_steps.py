@@ -40,6 +40,13 @@ def test_setting_that_the_step_does_not_use_may_change(tmp_path):
     Step.begin(changed, "ingest", uses=("grid",))
 
 
+def test_setting_is_shared_by_all_steps_of_a_folder(tmp_path):
+    Step.begin(PipelineConfig(run=str(tmp_path)), "refine_pixel_labels", uses=("pixel_labels",))
+    changed = PipelineConfig(run=str(tmp_path), pixel_labels=PixelLabelConfig(scale=2.0))
+    with pytest.raises(RefusedInputError, match=r"evaluate: .* pixel_labels.scale = 5.0, now it is 2.0"):
+        Step.begin(changed, "evaluate", uses=("pixel_labels",))
+
+
 def begin_and_refuse(config):
     with Step.begin(config, "ingest", uses=("pixel_labels",)):
         raise RefusedInputError("no such folder")
