@@ -1,0 +1,31 @@
+"""Predict the tumors of the validation and test volumes with the trained segmenter."""
+
+from __future__ import annotations
+
+from pipeline.command_line import run_job
+from pipeline.config import PipelineConfig
+from pipeline.steps import Step
+
+
+def main(config: PipelineConfig) -> int:
+    """Write `predictions/VOLUME.nii.gz`, a mask on the volume's own grid, for each volume that has none yet."""
+    with Step.begin(config, "predict_segmentation", uses=("segmenter",), needs=("train_segmenter",)) as step:
+        if step.committed:
+            return step.exit_code
+        from pipeline.slabs import read_volume_rows
+        from pipeline.stages.predict_segmentation import PREDICTED_SPLITS, predict_volumes, prediction_path
+        from pipeline.stages.session import ray_session
+
+        run = step.run
+        volumes = {row.volume_id: row for row in read_volume_rows(run, *PREDICTED_SPLITS)}
+        missing = [volume_id for volume_id in volumes if not run.exists(*prediction_path(volume_id))]
+        if missing:
+            with ray_session(config.ray):
+                predicted = predict_volumes(run, config, volumes, missing)
+                list(step.progress(predicted, total=len(missing), unit="volume"))
+        given = sum(run.exists(*prediction_path(volume_id)) for volume_id in volumes)
+        return step.commit(taken=len(volumes), given=given)
+
+
+if __name__ == "__main__":
+    run_job(main)

@@ -1,0 +1,30 @@
+"""Predict tumor probabilities with CouinaudNet inside the segments that the labels name."""
+
+from __future__ import annotations
+
+from pipeline.command_line import run_job
+from pipeline.config import PipelineConfig
+from pipeline.steps import Step
+
+
+def main(config: PipelineConfig) -> int:
+    """Write `probabilities/` for the training and validation volumes whose label names a segment."""
+    with Step.begin(config, "predict_tumors", needs=("train_couinaudnet",)) as step:
+        if step.committed:
+            return step.exit_code
+        from pipeline.slabs import read_volume_rows
+        from pipeline.stages.predict_tumors import predict_tumors
+        from pipeline.stages.session import ray_session, work_items
+
+        rows = [row for row in read_volume_rows(step.run, "train", "validation") if not row.healthy]
+        work = [{"volume_id": row.volume_id, "slab": slab} for row in rows for slab in row.slabs]
+        predicted = []
+        if work:
+            with ray_session(config.ray):
+                flow = predict_tumors(step.run, config, work_items(work))
+                predicted = list(step.progress(flow.iter_rows(), total=len(work), unit="slab"))
+        return step.commit(taken=len(work), given=len(predicted), volumes=len(rows))
+
+
+if __name__ == "__main__":
+    run_job(main)

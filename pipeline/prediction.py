@@ -1,0 +1,87 @@
+"""Tumor probabilities of pathological slices, inside the segments that their labels name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.arrays import BoolArray, Float32Array, Int64Array, UInt8Array
+from pipeline.image_labels import select_named_pixels
+
+if TYPE_CHECKING:
+    from pipeline.models.couinaudnet import CouinaudNet
+
+
+@dataclass(frozen=True)
+class PredictionRegions:
+    """Which slices of a pathological volume are predicted, and where.
+
+    Args:
+        rows: Rows of the input that are predicted, in order, shape (m,).
+        masks: Where, shape (m, H, W).
+        named: Whether the label names the region, shape (m,); False means the whole liver of a slice that ILR made
+            healthy.
+    """
+
+    rows: Int64Array
+    masks: BoolArray
+    named: BoolArray
+
+
+def find_regions(couinaud_map: UInt8Array, refined_label: BoolArray, predict_relabeled: bool) -> PredictionRegions:
+    """Find where to look for tumors on the slices of a volume whose label names a segment.
+
+    Args:
+        couinaud_map: 0 outside the liver, segments 1..8, shape (n, H, W).
+        refined_label: Labels of the slices, shape (n, 8).
+        predict_relabeled: Whether slices without a named segment are predicted too, in the whole liver.
+
+    Returns:
+        The slices and regions. A named segment that has no pixel on a slice, possible only without ILR, gives an
+        empty mask.
+    """
+    named: BoolArray = np.asarray(refined_label.any(axis=1))
+    rows = np.flatnonzero(named | predict_relabeled)
+    masks = np.where(
+        named[rows, None, None], select_named_pixels(couinaud_map[rows], refined_label[rows]), couinaud_map[rows] > 0
+    )
+    return PredictionRegions(rows, masks, named[rows])
+
+
+def predict_probability(
+    model: CouinaudNet, images: Float32Array, masks: BoolArray, batch_size: int, device: str = "cpu"
+) -> UInt8Array:
+    """Predict o_k, the tumor probability inside a region, as it is stored.
+
+    Always in float32, so that the stored levels do not depend on a machine's half-precision kernels.
+
+    Args:
+        model: In evaluation mode, on the device.
+        images: Network input, shape (n, H, W).
+        masks: Regions, shape (n, H, W).
+        batch_size: Slices per forward pass.
+        device: Where the model is.
+
+    Returns:
+        Levels round(255 * o_k), 0 outside the region, shape (n, H, W).
+    """
+    import torch
+
+    levels = np.zeros(images.shape, dtype=np.uint8)
+    with torch.inference_mode():
+        for start in range(0, len(images), batch_size):
+            chunk = slice(start, start + batch_size)
+            image, mask = (
+                torch.from_numpy(np.ascontiguousarray(array[chunk], dtype=np.float32)).unsqueeze(1).to(device)
+                for array in (images, masks)
+            )
+            _, logits = model(image, mask)
+            levels[chunk] = quantize(torch.sigmoid(logits)[:, 0].cpu().numpy()) * masks[chunk]
+    return levels
+
+
+def quantize(probability: Float32Array) -> UInt8Array:
+    """Return the stored level of a probability in [0, 1]: level q stands for q / 255."""
+    return np.rint(probability * np.float32(255)).astype(np.uint8)

@@ -1,0 +1,224 @@
+"""nnU-Net's trainer, made to run in a process group that it did not start, on CPU or GPU, stopping and going on."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from time import time
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+from pipeline.config import PipelineConfig, SegmenterConfig
+from pipeline.run_folder import RunFolder
+from pipeline.segmenter.folders import SegmenterFolders, nnunet_session
+from pipeline.segmenter.history import EpochRow
+from pipeline.segmenter.planning import CONFIGURATION, PLANS_FILE, read_json
+from pipeline.segmenter.weights import SegmenterDescription, write_segmenter
+
+ALL_CASES = "all"
+"""nnU-Net's name of the fold that trains on every case: there are no references to validate against."""
+LATEST_CHECKPOINT = "checkpoint_latest.pth"
+FINAL_CHECKPOINT = "checkpoint_final.pth"
+
+
+class SegmenterTrainer(nnUNetTrainer):  # type: ignore[misc]
+    """nnU-Net's trainer with its own network, losses, augmentation and schedule.
+
+    What differs is around the training: nnU-Net takes any process group for CUDA and the global rank for the device,
+    so both are set right here; checkpoints are written by rename; nothing is drawn or printed per epoch.
+
+    Args:
+        plans: Plans with the configuration.
+        configuration: Its name in the plans.
+        fold: `ALL_CASES` or a number.
+        dataset_json: nnU-Net's description of the data set.
+        device: Where to train.
+    """
+
+    network: Any
+
+    def __init__(
+        self,
+        plans: dict[str, Any],
+        configuration: str,
+        fold: str | int,
+        dataset_json: dict[str, Any],
+        device: torch.device,
+    ) -> None:
+        super().__init__({**plans, "continue_training": False}, configuration, fold, dataset_json, device)
+        self.is_ddp = distributed.is_initialized() and distributed.get_world_size() > 1
+        self.device = device
+        if device.type != "cuda":
+            self.grad_scaler = None
+        self._on_epoch: Callable[[list[EpochRow]], None] = lambda rows: None
+
+    def configure(self, config: SegmenterConfig, on_epoch: Callable[[list[EpochRow]], None]) -> None:
+        """Set the length of the training, and what to call after each epoch with the rows of all epochs so far."""
+        self.num_epochs = config.epochs
+        self.num_iterations_per_epoch = config.iterations_per_epoch
+        self.num_val_iterations_per_epoch = 1
+        self.initial_lr = config.initial_learning_rate
+        self.save_every = config.checkpoint_every
+        self._on_epoch = on_epoch
+
+    def initialize(self) -> None:
+        """Build network, optimizer and loss as nnU-Net does, then share the batch among the workers."""
+        shared, self.is_ddp = self.is_ddp, False
+        super().initialize()
+        self.is_ddp = shared
+        if shared:
+            self._set_batch_size_and_oversample()
+            self.loss = self._build_loss()
+            devices = [self.device] if self.device.type == "cuda" else None
+            self.network = DistributedDataParallel(self.network, device_ids=devices)
+
+    @property
+    def bare_network(self) -> torch.nn.Module:
+        """The network without the wrapper of shared training."""
+        return self.network.module if self.is_ddp else self.network
+
+    def print_to_log_file(self, *args: Any, also_print_to_console: bool = False, add_timestamp: bool = True) -> None:
+        """Write to nnU-Net's log file only."""
+        super().print_to_log_file(*args, also_print_to_console=False, add_timestamp=add_timestamp)
+
+    def plot_network_architecture(self) -> None:
+        """Draw nothing: it needs a library that is no longer kept up."""
+
+    def _save_debug_information(self) -> None:
+        """Write nothing: it holds the machine's name and paths."""
+
+    def on_epoch_end(self) -> None:
+        """Log the epoch, keep a checkpoint from time to time, and tell the caller."""
+        self.logger.log("epoch_end_timestamps", time(), self.current_epoch)
+        row = self.history()[-1]
+        self.print_to_log_file(row)
+        due = (self.current_epoch + 1) % self.save_every == 0
+        if due and self.current_epoch + 1 < self.num_epochs:
+            self.save_checkpoint(str(Path(self.output_folder) / LATEST_CHECKPOINT))
+        self.current_epoch += 1
+        self._on_epoch(self.history())
+
+    def history(self) -> list[EpochRow]:
+        """Return one row per finished epoch, from the first one on, whatever process trained it."""
+        log = self.logger.get_checkpoint()
+        names = ("train_losses", "val_losses", "mean_fg_dice", "lrs", "epoch_start_timestamps", "epoch_end_timestamps")
+        rows: list[EpochRow] = []
+        for epoch, (train, validation, dice, rate, start, end) in enumerate(
+            zip(*(log[name] for name in names), strict=False)
+        ):
+            rows.append(
+                {
+                    "epoch": epoch,
+                    "train_loss": float(train),
+                    "validation_loss": float(validation),
+                    "pseudo_dice": float(dice) if math.isfinite(dice) else None,
+                    "learning_rate": float(rate),
+                    "seconds": round(end - start, 3),
+                }
+            )
+        return rows
+
+    def save_checkpoint(self, filename: str) -> None:
+        """Write a checkpoint by rename, so that a killed process leaves the one before."""
+        temporary = f"{filename}.tmp"
+        super().save_checkpoint(temporary)
+        if self.local_rank == 0:
+            os.replace(temporary, filename)
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint, if there is one.
+
+        Raises:
+            pickle.UnpicklingError: If it holds anything but numbers, text and tensors.
+        """
+        folder = Path(self.output_folder)
+        there = [path for name in (LATEST_CHECKPOINT, FINAL_CHECKPOINT) if (path := folder / name).exists()]
+        if there:
+            self.restore(read_checkpoint(max(there, key=lambda path: path.stat().st_mtime_ns), self.device))
+
+    def restore(self, checkpoint: dict[str, Any]) -> None:
+        """Take weights, optimizer, epoch and log from a checkpoint (nnU-Net's own method would unpickle anything)."""
+        self.bare_network.load_state_dict(checkpoint["network_weights"])
+        self.optimizer.load_state_dict(checkpoint["optimizer_state"])
+        if self.grad_scaler is not None and checkpoint["grad_scaler_state"] is not None:
+            self.grad_scaler.load_state_dict(checkpoint["grad_scaler_state"])
+        self.logger.load_checkpoint(checkpoint["logging"])
+        self.inference_allowed_mirroring_axes = checkpoint["inference_allowed_mirroring_axes"]
+        self.current_epoch = checkpoint["current_epoch"]
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """Load a checkpoint of nnU-Net without running anything that it may hold.
+
+    Args:
+        path: Checkpoint file.
+        device: Where its tensors go.
+
+    Raises:
+        pickle.UnpicklingError: If it needs more than tensors, plain values and NumPy numbers.
+    """
+    make_number = np.float64().__reduce__()[0]
+    numbers: list[Any] = [make_number, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
+    with torch.serialization.safe_globals(numbers):
+        checkpoint: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return checkpoint
+
+
+def train(
+    run: RunFolder, config: PipelineConfig, device: torch.device, on_epoch: Callable[[list[EpochRow]], None]
+) -> None:
+    """Train from the newest checkpoint to the last epoch, then write the segmenter; call it on every worker.
+
+    Args:
+        run: Run folder with plans and preprocessed cases.
+        config: Settings.
+        device: Where this worker trains.
+        on_epoch: Called on every worker after each epoch, with the rows of all epochs so far.
+    """
+    folders = SegmenterFolders.of(run)
+    settings = config.segmenter
+    processes = max(1, int(settings.cpus_per_worker) - 1) if device.type == "cuda" else 0
+    with nnunet_session(folders, processes):
+        plans = read_json(folders.preprocessed / PLANS_FILE)
+        dataset_json = read_json(folders.preprocessed / "dataset.json")
+        trainer = SegmenterTrainer(plans, CONFIGURATION, ALL_CASES, dataset_json, device)
+        trainer.configure(settings, on_epoch)
+        _seed(config.seed, trainer.local_rank, 0)
+        trainer.initialize()
+        trainer.resume()
+        _seed(config.seed, trainer.local_rank, trainer.current_epoch + 1)
+        if trainer.current_epoch < trainer.num_epochs:
+            trainer.run_training()
+        if trainer.local_rank == 0:
+            write_segmenter(run, trainer.bare_network, describe(trainer, config))
+
+
+def describe(trainer: SegmenterTrainer, config: PipelineConfig) -> SegmenterDescription:
+    """Return what the trainer's weights must be used with."""
+    return SegmenterDescription(
+        plans=trainer.plans_manager.plans,
+        dataset_json={key: value for key, value in trainer.dataset_json.items() if key != "dataset"},
+        configuration=trainer.configuration_name,
+        mirroring_axes=list(trainer.inference_allowed_mirroring_axes),
+        normalization=config.segmenter.normalization,
+        grid=asdict(config.grid),
+        epochs=trainer.current_epoch,
+        seed=config.seed,
+    )
+
+
+def _seed(seed: int, rank: int, epoch: int) -> None:
+    """Seed the global generators, which nnU-Net's augmentation and initialization draw from."""
+    words = np.random.SeedSequence([seed, rank, epoch]).generate_state(4)
+    np.random.seed(words)  # noqa: NPY002 - nnU-Net and batchgenerators use the global generator
+    random.seed(int(words[0]))
+    torch.manual_seed(int(words[1]))

@@ -1,0 +1,126 @@
+"""Prediction by the trained segmenter: one work item is one volume, one result is one mask on its own grid."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.arrays import BoolArray
+from pipeline.config import PipelineConfig
+from pipeline.geometry import to_native
+from pipeline.run_folder import RunFolder
+from pipeline.segmenter.dataset import read_network_input
+from pipeline.slabs import VolumeRow
+from pipeline.stages.base import Row, Stage
+from pipeline.stages.session import work_items
+from pipeline.volume import Geometry, to_native_image
+
+if TYPE_CHECKING:
+    from pipeline.segmenter.prediction import TumorPredictor
+
+PREDICTED_SPLITS = ("validation", "test")
+
+
+def prediction_path(volume_id: str) -> tuple[str, str]:
+    """Return where a volume's predicted mask lies in the run folder."""
+    return "predictions", f"{volume_id}.nii.gz"
+
+
+class PredictSegmentation(Stage):
+    """Write `predictions/VOLUME.nii.gz`, the tumor mask on the grid of the volume's file.
+
+    Args:
+        run: Run folder with a trained segmenter.
+        config: Settings.
+        volumes: The volumes that work items may name.
+    """
+
+    reads = ("volume_id",)
+    emits = ("volume_id", "tumor_ml")
+
+    def __init__(self, run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow]) -> None:
+        self.run = run
+        self.config = config
+        self.volumes = volumes
+        self._predictor: TumorPredictor | None = None
+
+    def setup(self) -> None:
+        """Load the segmenter, once per actor."""
+        if self._predictor is not None:
+            return
+        import torch
+
+        from pipeline.segmenter.prediction import TumorPredictor
+
+        settings = self.config.segmenter
+        torch.set_num_threads(max(1, int(settings.cpus_per_worker)))
+        device = torch.device("cuda", 0) if settings.use_gpu else torch.device("cpu")
+        self._predictor = TumorPredictor(self.run, settings.mirroring, device)
+
+    def process(self, row: Row) -> Iterator[Row]:
+        """Predict one volume; give the volume of the tumors found."""
+        assert self._predictor is not None, "setup comes first"
+        volume = self.volumes[row["volume_id"]]
+        slices = read_network_input(self.run, volume, self.config)
+        probability = self._predictor.predict(slices)
+        mask = to_native(
+            probability,
+            slices.slice_index,
+            volume.native_shape,
+            volume.spacing_mm,
+            volume.crop_start,
+            self.config.grid,
+            self.config.segmenter.threshold,
+        )
+        geometry = native_geometry(volume)
+        self.run.write_bytes(encode_mask(mask, geometry), *prediction_path(volume.volume_id))
+        yield {"volume_id": volume.volume_id, "tumor_ml": float(mask.sum()) * geometry.voxel_ml}
+
+
+def native_geometry(volume: VolumeRow) -> Geometry:
+    """Return where the voxels of a volume lie, and how its file was oriented."""
+    return Geometry(
+        volume.native_shape,
+        volume.spacing_mm,
+        (volume.origin_mm[0], volume.origin_mm[1], volume.origin_mm[2]),
+        volume.direction,
+        volume.native_orientation,
+    )
+
+
+def encode_mask(mask: BoolArray, geometry: Geometry) -> bytes:
+    """Return a mask as a `.nii.gz` on the grid of the volume's file. The same mask gives the same bytes."""
+    import SimpleITK as sitk
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mask.nii.gz"
+        sitk.WriteImage(to_native_image(mask, geometry), str(path), useCompression=True)
+        return path.read_bytes()
+
+
+def predict_volumes(
+    run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow], volume_ids: Sequence[str]
+) -> Iterator[Row]:
+    """Predict volumes in a pool of actors, each of which loads the segmenter once; give the rows of the stage.
+
+    Args:
+        run: Run folder with a trained segmenter.
+        config: Settings.
+        volumes: Volumes by id.
+        volume_ids: Those to predict, at least one.
+    """
+    import ray.data
+
+    settings = config.segmenter
+    predicted = work_items([{"volume_id": volume_id} for volume_id in volume_ids]).map_batches(
+        PredictSegmentation,
+        fn_constructor_kwargs={"run": run, "config": config, "volumes": volumes},
+        compute=ray.data.ActorPoolStrategy(size=min(settings.prediction_actors, len(volume_ids))),
+        batch_size=1,
+        batch_format="pyarrow",
+        num_cpus=settings.cpus_per_worker,
+        num_gpus=int(settings.use_gpu),
+    )
+    yield from predicted.iter_rows()

@@ -1,0 +1,120 @@
+"""CouinaudNet over pathological volumes: a slab in, its tumor probabilities out; an actor loads the model once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.config import PipelineConfig
+from pipeline.errors import RefusedInputError
+from pipeline.labeled_slices import read_labeled_slab
+from pipeline.prediction import find_regions, predict_probability
+from pipeline.run_folder import RunFolder
+from pipeline.schema import encode, probabilities_schema
+from pipeline.slabs import slab_name
+from pipeline.stages.base import Row, Stage
+
+if TYPE_CHECKING:
+    import ray.data
+
+    from pipeline.models.couinaudnet import CouinaudNet
+
+
+class PredictTumors(Stage):
+    """Write `probabilities/VOLUME/SLAB.parquet` unless it is there.
+
+    Args:
+        run: Run folder with `slices/`, `image_labels/` and a trained CouinaudNet.
+        config: Grid, and how to predict.
+    """
+
+    reads = ("volume_id", "slab")
+    emits = ("volume_id", "slab")
+
+    def __init__(self, run: RunFolder, config: PipelineConfig) -> None:
+        self.run = run
+        self.config = config
+        self.device = "cuda" if config.couinaudnet.use_gpu else "cpu"
+        self.model: CouinaudNet | None = None
+        self.network: dict[str, Any] = {}
+
+    def setup(self) -> None:
+        """Load the networks, once."""
+        from pipeline.models.checkpoint import load_couinaudnet
+
+        if self.model is None:
+            model, self.network = load_couinaudnet(self.run)
+            self.model = model.to(self.device)
+
+    def process(self, row: Row) -> Iterator[Row]:
+        """Predict the slices of one slab; give the work item on."""
+        volume_id, slab = row["volume_id"], row["slab"]
+        if not self.run.exists("probabilities", volume_id, slab_name(slab)):
+            columns = read_labeled_slab(
+                self.run, volume_id, slab, ["volume_id", "image", "couinaud_map", "liver_median_hu"]
+            )
+            self.run.write_table(
+                encode(self._predict(columns), probabilities_schema(*columns["image"].shape[1:])),
+                "probabilities",
+                volume_id,
+                slab_name(slab),
+            )
+        yield {"volume_id": volume_id, "slab": slab}
+
+    def _predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
+        """Return the columns of `probabilities/` for the columns of a slab."""
+        from pipeline.models.couinaudnet import prepare_input
+
+        assert self.model is not None, "setup runs before process"
+        net = self.config.couinaudnet
+        regions = find_regions(columns["couinaud_map"], columns["refined_label"], net.predict_relabeled)
+        chosen = {name: values[regions.rows] for name, values in columns.items()}
+        images = prepare_input(
+            chosen["image"],
+            chosen["couinaud_map"] > 0,
+            chosen["liver_median_hu"],
+            self.config.grid,
+            self.network["normalization"],
+            self.network["smoothing_sigma_px"],
+        )
+        levels = predict_probability(self.model, images, regions.masks, net.prediction_batch_size, self.device)
+        return {
+            "volume_id": chosen["volume_id"],
+            "slice_index": chosen["slice_index"],
+            "tumor_probability": levels,
+            "named": regions.named,
+        }
+
+
+def predict_tumors(run: RunFolder, config: PipelineConfig, work: ray.data.Dataset) -> ray.data.Dataset:
+    """Return the flow that predicts slabs in a pool of actors.
+
+    Args:
+        run: Run folder.
+        config: Settings.
+        work: Work items with `volume_id` and `slab`.
+
+    Raises:
+        RefusedInputError: If the cluster has fewer CPUs or GPUs than actors; both numbers are quoted.
+    """
+    import ray
+    import ray.data
+
+    net = config.couinaudnet
+    kind = "GPU" if net.use_gpu else "CPU"
+    available = ray.cluster_resources().get(kind, 0.0)
+    if net.prediction_actors > available:
+        raise RefusedInputError(
+            f"{net.prediction_actors} prediction actors need a {kind} each: the cluster has {available:g}"
+        )
+    return work.map_batches(
+        PredictTumors,
+        fn_constructor_kwargs={"run": run, "config": config},
+        compute=ray.data.ActorPoolStrategy(size=net.prediction_actors),
+        num_cpus=1,
+        num_gpus=int(net.use_gpu),
+        batch_size=1,
+        batch_format="pyarrow",
+    )

@@ -1,0 +1,166 @@
+"""CouinaudNet in Ray Train workers, fed by Ray Data, going on from its newest checkpoint whatever was killed.
+
+Ray Train can bring back a run by its name, but it loses an epoch that was reported and not yet polled, and its list of
+checkpoints is not written by rename. So the workers look in the run folder for the newest whole checkpoint themselves,
+which serves a restarted worker and a restarted driver alike; Ray Train is told of each, and deletes the old ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.config import CouinaudNetConfig, PipelineConfig
+from pipeline.errors import RefusedInputError
+from pipeline.run_folder import RunFolder
+from pipeline.stages.base import Row
+from pipeline.stages.couinaudnet_worker import count_steps, read_history, train_on_worker
+from pipeline.stages.healthy_slices import ReadHealthySlices
+
+if TYPE_CHECKING:
+    import ray
+    import ray.data
+
+CHECKPOINTS_KEPT = 2
+POLL_INTERVAL_S = 1.0
+
+
+def check_resources(config: CouinaudNetConfig, resources: Mapping[str, float], healthy_slices: int) -> None:
+    """Refuse what would wait for ever: no CPU left for Ray Data, too few GPUs, or a worker without a slice.
+
+    Args:
+        config: Workers and what they reserve.
+        resources: `ray.cluster_resources()`.
+        healthy_slices: Slices to train on.
+
+    Raises:
+        RefusedInputError: Quoting what is asked for and what there is.
+    """
+    workers, cpus = config.num_workers, resources.get("CPU", 0.0)
+    if workers * config.cpus_per_worker + 1 > cpus:
+        raise RefusedInputError(
+            f"{workers} training workers of {config.cpus_per_worker:g} CPUs leave Ray Data less than the one CPU that"
+            f" it needs: the cluster has {cpus:g}"
+        )
+    if config.use_gpu and workers > resources.get("GPU", 0.0):
+        raise RefusedInputError(
+            f"{workers} training workers need a GPU each: the cluster has {resources.get('GPU', 0):g}"
+        )
+    if healthy_slices < workers:
+        raise RefusedInputError(f"{workers} training workers need a healthy slice each: there are {healthy_slices}")
+
+
+def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    """Train from the newest checkpoint on; give the record of each epoch when it is done, earlier ones at once.
+
+    At the end the networks and `couinaudnet.json` are in the run folder and the checkpoints are gone. A run folder
+    that has them is left as it is.
+
+    Args:
+        run: Run folder.
+        config: Settings.
+        slabs: Rows of `CountHealthySlices`.
+
+    Raises:
+        RefusedInputError: If the cluster is too small.
+        ray.train.TrainingFailedError: If workers failed more often than the settings allow.
+    """
+    import ray
+
+    from pipeline.models.checkpoint import CHECKPOINTS, DESCRIPTION, FOLDER
+
+    if not run.exists(FOLDER, DESCRIPTION):
+        healthy_slices = _count_healthy(slabs)
+        check_resources(config.couinaudnet, ray.cluster_resources(), healthy_slices)
+        fitting = ray.remote(_fit).options(num_cpus=0).remote(run, config, slabs)
+        yield from _follow(run, fitting)
+        _publish(run, config, healthy_slices)
+    else:
+        yield from read_history(run)
+    run.remove(FOLDER, CHECKPOINTS)
+
+
+def _count_healthy(slabs: Sequence[Row]) -> int:
+    """Return the healthy slices of all slabs."""
+    return sum(row["healthy_slices"] for row in slabs)
+
+
+def _follow(run: RunFolder, fitting: ray.ObjectRef[None]) -> Iterator[dict[str, Any]]:
+    """Give the records of the history as they are written, until training ends."""
+    import ray
+
+    running, seen = True, 0
+    while running:
+        running = not ray.wait([fitting], timeout=POLL_INTERVAL_S)[0]
+        history = read_history(run)
+        yield from history[seen:]
+        seen = max(seen, len(history))
+    ray.get(fitting)
+
+
+def _publish(run: RunFolder, config: PipelineConfig, healthy_slices: int) -> None:
+    """Make the newest checkpoint the run's trained network."""
+    from pipeline.models.checkpoint import newest_checkpoint, publish, read_state
+
+    name = newest_checkpoint(run)
+    history = read_state(run, name).history
+    if name is None or len(history) != config.couinaudnet.epochs:
+        raise RuntimeError(f"training ended at checkpoint {name}, expected {config.couinaudnet.epochs} epochs")
+    description = {
+        "grid": asdict(config.grid),
+        "synthesis": asdict(config.synthesis),
+        "seed": config.seed,
+        "epochs": config.couinaudnet.epochs,
+        "steps": sum(record["steps"] for record in history),
+        "healthy_slices": healthy_slices,
+        "resumed_from_epoch": [record["epoch"] for record in history if record["resumed"]],
+        "last_epoch": history[-1],
+        "versions": {package: version(package) for package in ("ray", "torch", "numpy")},
+    }
+    publish(run, config.couinaudnet, name, description)
+
+
+def _fit(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> None:
+    """Run Ray Train; in a task of its own, so that the caller can look at the history meanwhile."""
+    from ray.data import ExecutionOptions
+    from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    from pipeline.models.checkpoint import CHECKPOINTS, FOLDER, discard_stale_checkpoints
+
+    discard_stale_checkpoints(run)
+    net = config.couinaudnet
+    trainer = TorchTrainer(
+        train_on_worker,
+        train_loop_config={"run": run, "config": config, "steps": count_steps(net, _count_healthy(slabs))},
+        scaling_config=ScalingConfig(
+            num_workers=net.num_workers,
+            use_gpu=net.use_gpu,
+            resources_per_worker={"CPU": net.cpus_per_worker, "GPU": int(net.use_gpu)},
+        ),
+        run_config=RunConfig(
+            name=CHECKPOINTS,
+            storage_path=run.path(FOLDER),
+            storage_filesystem=run.filesystem,
+            failure_config=FailureConfig(max_failures=net.maximum_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=CHECKPOINTS_KEPT),
+        ),
+        datasets={"train": _healthy_slices(run, config.seed, slabs)},
+        dataset_config=DataConfig(execution_options=ExecutionOptions(preserve_order=True)),
+    )
+    trainer.fit()
+
+
+def _healthy_slices(run: RunFolder, seed: int, slabs: Sequence[Row]) -> ray.data.Dataset:
+    """Return the dataset of healthy slices, slabs of different volumes mixed."""
+    from pipeline.stages.session import work_items
+
+    work = [{"volume_id": row["volume_id"], "slab": row["slab"]} for row in slabs if row["healthy_slices"]]
+    work.sort(key=lambda row: (row["volume_id"], row["slab"]))
+    order = np.random.default_rng([seed, len(work)]).permutation(len(work))
+    slices = work_items([work[at] for at in order])
+    return slices.map_batches(ReadHealthySlices(run), batch_size=1, batch_format="pyarrow")

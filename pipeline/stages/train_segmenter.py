@@ -1,0 +1,166 @@
+"""The segmenter on Ray: cases exported and preprocessed where there is room, nnU-Net's trainer in Ray Train workers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pipeline.config import PipelineConfig
+from pipeline.errors import RefusedInputError
+from pipeline.run_folder import RunFolder
+from pipeline.segmenter.dataset import describe_dataset, export_case
+from pipeline.segmenter.folders import SegmenterFolders, nnunet_session
+from pipeline.segmenter.history import EpochRow, HistoryWriter, read_history
+from pipeline.segmenter.planning import extract_fingerprint, plan, preprocess_case, write_json
+from pipeline.slabs import VolumeRow
+from pipeline.stages.base import Row, Stage
+
+POLL_INTERVAL_S = 1.0
+
+
+class ExportCase(Stage):
+    """Write one volume into nnU-Net's raw data set, and its share of the fingerprint, which commits it.
+
+    Args:
+        run: Run folder, local or mounted.
+        config: Settings.
+        volumes: The volumes that work items may name.
+    """
+
+    reads = ("volume_id",)
+    emits = ("volume_id", "fingerprint")
+
+    def __init__(self, run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow]) -> None:
+        self.run = run
+        self.config = config
+        self.volumes = volumes
+
+    def process(self, row: Row) -> Iterator[Row]:
+        """Export the volume unless it is there; give its fingerprint as JSON text."""
+        volume_id = row["volume_id"]
+        commit = ("segmenter", "cases", f"{volume_id}.json")
+        if not self.run.exists(*commit):
+            export_case(self.run, self.volumes[volume_id], self.config)
+            self.run.write_json(extract_fingerprint(SegmenterFolders.of(self.run), volume_id), *commit)
+        yield {"volume_id": volume_id, "fingerprint": self.run.read_bytes(*commit).decode()}
+
+
+class PreprocessCase(Stage):
+    """Preprocess one case of the raw data set as the plans say.
+
+    Args:
+        run: Run folder, local or mounted.
+    """
+
+    reads = ("volume_id",)
+    emits = ("volume_id",)
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+
+    def process(self, row: Row) -> Iterator[Row]:
+        """Preprocess the case unless it is there; give it on."""
+        folders = SegmenterFolders.of(self.run)
+        with nnunet_session(folders):
+            preprocess_case(folders, row["volume_id"])
+        yield row
+
+
+def plan_segmenter(run: RunFolder, config: PipelineConfig, exported: Sequence[Row]) -> None:
+    """Describe and plan the data set, in a Ray worker, so that this process never loads nnU-Net.
+
+    Args:
+        run: Run folder, local or mounted.
+        config: Settings.
+        exported: The rows of `ExportCase`.
+
+    Raises:
+        RefusedInputError: If the overrides do not fit together, or there is no tumor to learn.
+    """
+    import ray
+
+    cases = sorted(exported, key=lambda row: str(row["volume_id"]))
+    try:
+        ray.get(ray.remote(_plan).remote(run, config, cases))
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, RefusedInputError):
+            raise error.cause from None  # one line for the person at the command line, not the worker's traceback
+        raise
+
+
+def _plan(run: RunFolder, config: PipelineConfig, exported: Sequence[Row]) -> None:
+    """Write `dataset.json`, fingerprint and plans."""
+    folders = SegmenterFolders.of(run)
+    write_json(describe_dataset([row["volume_id"] for row in exported]), folders.raw / "dataset.json")
+    with nnunet_session(folders):
+        plan(folders, [json.loads(row["fingerprint"]) for row in exported], config.segmenter)
+
+
+def train_segmenter(run: RunFolder, config: PipelineConfig) -> Iterator[EpochRow]:
+    """Train in Ray Train workers, from the newest checkpoint on; give each epoch's losses when it is done.
+
+    Args:
+        run: Run folder, local or mounted, with plans and preprocessed cases.
+        config: Settings.
+
+    Raises:
+        ray.train.TrainingFailedError: If workers failed more often than the settings allow.
+    """
+    import ray
+
+    fitting = ray.remote(_fit).options(num_cpus=0).remote(run, config)
+    running, seen = True, 0
+    while running:
+        running = not ray.wait([fitting], timeout=POLL_INTERVAL_S)[0]
+        history = read_history(run)
+        yield from history[seen:]
+        seen = max(seen, len(history))
+    ray.get(fitting)
+
+
+def _fit(run: RunFolder, config: PipelineConfig) -> None:
+    """Run Ray Train; in a task of its own, so that the caller can look at the history meanwhile."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    settings = config.segmenter
+    storage = run.local("segmenter", "ray_train")
+    trainer = TorchTrainer(
+        _train_on_worker,
+        train_loop_config={"run": run, "config": config},
+        scaling_config=ScalingConfig(
+            num_workers=settings.num_workers,
+            use_gpu=settings.use_gpu,
+            resources_per_worker={"CPU": settings.cpus_per_worker, "GPU": int(settings.use_gpu)},
+        ),
+        run_config=RunConfig(
+            name=f"segmenter-{uuid.uuid4().hex[:8]}",  # the same name would bring back that run's state
+            storage_path=str(storage),
+            failure_config=FailureConfig(max_failures=settings.maximum_failures),
+        ),
+    )
+    trainer.fit()
+    shutil.rmtree(storage, ignore_errors=True)
+
+
+def _train_on_worker(settings: dict[str, Any]) -> None:
+    """Train on one worker of the group; rank 0 keeps the history."""
+    import ray.train
+    import ray.train.torch
+    import torch
+
+    from pipeline.segmenter.trainer import train
+
+    run, config = settings["run"], settings["config"]
+    torch.set_num_threads(max(1, int(config.segmenter.cpus_per_worker)))
+    writer = HistoryWriter(run) if ray.train.get_context().get_world_rank() == 0 else None
+
+    def on_epoch(history: list[EpochRow]) -> None:
+        if writer is not None:
+            writer.write(history)
+        ray.train.report(history[-1])
+
+    train(run, config, ray.train.torch.get_device(), on_epoch)

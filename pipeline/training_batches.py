@@ -1,0 +1,155 @@
+"""Training batches of CouinaudNet: healthy slices, cropped and varied, with synthetic tumors painted on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.arrays import BoolArray, Float32Array, UInt8Array
+from pipeline.config import PipelineConfig
+from pipeline.intensity import gray_to_hu, window_to_gray
+from pipeline.models.couinaudnet import prepare_input
+from pipeline.synthesis import apply_tumors, draw_tumors, slice_generator
+
+GAIN_RANGE = (0.85, 1.15)
+"""Factor on the distance of each pixel from the liver's median."""
+OFFSET_HU = 6.0
+"""Largest shift of a slice."""
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """What one step sees; every tensor is float32 of shape (n, 1, h, w).
+
+    Args:
+        image: Network input with synthetic tumors.
+        healthy_image: The same without them.
+        tumor_mask: Synthetic tumors, 0 or 1.
+        segment_mask: Chosen segments.
+        liver_mask: Liver.
+    """
+
+    image: Tensor
+    healthy_image: Tensor
+    tumor_mask: Tensor
+    segment_mask: Tensor
+    liver_mask: Tensor
+
+    def to(self, device: torch.device) -> TrainingBatch:
+        """Return the batch on a device."""
+        return TrainingBatch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training slice with its synthetic tumors, all of shape (h, w)."""
+
+    gray: UInt8Array
+    healthy_gray: UInt8Array
+    tumor_mask: BoolArray
+    segment_mask: BoolArray
+    liver_mask: BoolArray
+
+
+def make_batch(slices: Mapping[str, Any], epoch: int, config: PipelineConfig) -> TrainingBatch:
+    """Paint synthetic tumors on healthy slices and stack them.
+
+    Args:
+        slices: Columns `volume_id`, `slice_index`, `image`, `couinaud_map`, `liver_median_hu` of `slices/`, n >= 1.
+        epoch: A slice gets other tumors in every epoch, and the same ones if the epoch is repeated.
+        config: Settings of the run.
+    """
+    net, grid = config.couinaudnet, config.grid
+    keys = zip(slices["volume_id"], slices["slice_index"], strict=True)
+    samples = [
+        make_sample(
+            slice_generator(config.seed, epoch, str(volume_id), int(slice_index)), image, couinaud_map, median, config
+        )
+        for (volume_id, slice_index), image, couinaud_map, median in zip(
+            keys, slices["image"], slices["couinaud_map"], slices["liver_median_hu"], strict=True
+        )
+    ]
+    stacked = {field.name: np.stack([getattr(sample, field.name) for sample in samples]) for field in fields(Sample)}
+    liver, medians = stacked["liver_mask"], np.asarray(slices["liver_median_hu"], dtype=np.float32)
+
+    def prepare(gray: UInt8Array) -> Float32Array:
+        return prepare_input(gray, liver, medians, grid, net.normalization, net.smoothing_sigma_px)
+
+    return TrainingBatch(
+        image=_to_tensor(prepare(stacked["gray"])),
+        healthy_image=_to_tensor(prepare(stacked["healthy_gray"])),
+        tumor_mask=_to_tensor(stacked["tumor_mask"]),
+        segment_mask=_to_tensor(stacked["segment_mask"]),
+        liver_mask=_to_tensor(liver),
+    )
+
+
+def make_sample(
+    rng: np.random.Generator,
+    image: UInt8Array,
+    couinaud_map: UInt8Array,
+    liver_median_hu: float,
+    config: PipelineConfig,
+) -> Sample:
+    """Crop, flip and vary one healthy slice, then paint synthetic tumors on it.
+
+    Args:
+        rng: Generator of this slice in this epoch.
+        image: Gray values, shape (H, W).
+        couinaud_map: 0 outside the liver, segments 1..8, shape (H, W).
+        liver_median_hu: Median liver HU of the volume.
+        config: Settings of the run.
+
+    Returns:
+        Arrays of the patch's shape. Gray values are rounded as those on disk are.
+    """
+    grid = config.grid
+    window = draw_crop(rng, couinaud_map > 0, config.couinaudnet.patch_size)
+    flips = tuple(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(2))
+    segments = couinaud_map[window][flips]
+    hu = gray_to_hu(image[window][flips], grid.window_low_hu, grid.window_high_hu)
+    hu = vary_intensity(rng, hu, liver_median_hu)
+    drawn = draw_tumors(rng, segments, liver_median_hu, grid.spacing_mm, config.synthesis)
+    with_tumors, tumor_mask, segment_mask = apply_tumors(hu, segments, drawn)
+    return Sample(
+        gray=window_to_gray(with_tumors, grid.window_low_hu, grid.window_high_hu),
+        healthy_gray=window_to_gray(hu, grid.window_low_hu, grid.window_high_hu),
+        tumor_mask=tumor_mask,
+        segment_mask=segment_mask,
+        liver_mask=segments > 0,
+    )
+
+
+def draw_crop(rng: np.random.Generator, liver_mask: BoolArray, side: int) -> tuple[slice, slice]:
+    """Draw a square window around a random liver pixel, moved to lie inside the slice.
+
+    Args:
+        rng: Generator.
+        liver_mask: Shape (H, W). Without a liver pixel the window is drawn around the middle.
+        side: Side of the window in pixels; 0, or more than the slice has, takes the whole side.
+    """
+    points = np.argwhere(liver_mask)
+    middle = points[rng.integers(len(points))] if len(points) else np.array(liver_mask.shape) // 2
+    starts = [
+        int(np.clip(center - side // 2, 0, max(0, size - side)))
+        for center, size in zip(middle, liver_mask.shape, strict=True)
+    ]
+    row, column = starts if side else (0, 0)
+    return slice(row, row + (side or liver_mask.shape[0])), slice(column, column + (side or liver_mask.shape[1]))
+
+
+def vary_intensity(rng: np.random.Generator, hu: Float32Array, liver_median_hu: float) -> Float32Array:
+    """Scale a slice's contrast around the liver's median, and shift it by a few HU."""
+    gain, offset = rng.uniform(*GAIN_RANGE), rng.uniform(-OFFSET_HU, OFFSET_HU)
+    varied: Float32Array = ((hu - liver_median_hu) * gain + liver_median_hu + offset).astype(np.float32)
+    return varied
+
+
+def _to_tensor(array: BoolArray | Float32Array) -> Tensor:
+    """Return (n, h, w) as a float32 tensor (n, 1, h, w)."""
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).unsqueeze(1)

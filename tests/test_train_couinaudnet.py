@@ -1,0 +1,166 @@
+"""Training CouinaudNet through Ray: which slices it sees, and that it goes on after whatever was killed."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from jobs import train_couinaudnet as job
+from pipeline.config import CouinaudNetConfig
+from pipeline.errors import RefusedInputError
+from pipeline.labeled_slices import read_labeled_slab
+from pipeline.models import checkpoint
+from pipeline.run_folder import RunFolder
+from pipeline.schema import encode, image_labels_schema
+from pipeline.stages.base import check_flow
+from pipeline.stages.couinaudnet_worker import count_steps, read_history
+from pipeline.stages.healthy_slices import CountHealthySlices, ReadHealthySlices, decode_healthy_slices
+from pipeline.stages.train_couinaudnet import check_resources
+from pipeline.training import make_optimizer
+
+from .couinaudnet_cases import draw_couinaud_map, tiny_config, write_case
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Two healthy volumes and one of which ILR made three slices healthy; no job may open the references."""
+    run = RunFolder(str(tmp_path))
+    write_case(run, "healthy_1", slices=9)
+    write_case(run, "healthy_2", slices=8)
+    write_case(run, "named", segments=(4,), slices=9, relabeled=(0, 1, 7))
+    write_case(run, "test_case", split="test")
+    run.write_bytes(b"not a folder", "references")
+    run.write_json({"quarantined": {}}, "reports", "refine_image_labels.json")
+    return run
+
+
+def test_flow_fits():
+    check_flow(["volume_id", "slabs"], [CountHealthySlices, ReadHealthySlices])
+
+
+def test_healthy_slices_are_those_without_a_refined_label(run):
+    counts = list(CountHealthySlices(run).process({"volume_id": "named", "slabs": [0, 1, 2]}))
+    assert [row["healthy_slices"] for row in counts] == [2, 1, 0]
+    assert [row["slices"] for row in counts] == [4, 4, 1]
+    rows = [row for count in counts for row in ReadHealthySlices(run).process(count)]
+    assert [row["slice_index"] for row in rows] == [0, 1, 7]
+
+
+def test_pixels_arrive_as_they_were_stored(run):
+    rows = list(ReadHealthySlices(run).process({"volume_id": "healthy_1", "slab": 0}))
+    batch = {name: np.array([row[name] for row in rows], dtype=object) for name in rows[0]}
+    decoded = decode_healthy_slices(batch, tiny_config("run").grid)
+    stored = read_labeled_slab(run, "healthy_1", 0, ["image"])["image"]
+    assert np.array_equal(decoded["image"], stored)
+    assert np.array_equal(decoded["couinaud_map"][1], draw_couinaud_map())
+
+
+def test_labels_of_other_slices_are_an_error(run):
+    labels = {
+        "volume_id": ["named"],
+        "slice_index": np.int32([99]),
+        "image_label": np.zeros((1, 8), bool),
+        "refined_label": np.zeros((1, 8), bool),
+        "segments_present": np.zeros((1, 8), bool),
+        "split": ["train"],
+    }
+    run.write_table(encode(labels, image_labels_schema()), "image_labels", "named", "00002.parquet")
+    with pytest.raises(ValueError, match=r"slices \[8\] but labels for \[99\]"):
+        read_labeled_slab(run, "named", 2, ["image"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "resources", "slices", "message"),
+    [
+        ({"num_workers": 2}, {"CPU": 2.0}, 10, "less than the one CPU"),
+        ({"use_gpu": True}, {"CPU": 4.0}, 10, "GPU each: the cluster has 0"),
+        ({"num_workers": 3}, {"CPU": 8.0}, 2, "there are 2"),
+    ],
+)
+def test_too_small_a_cluster_is_refused(settings, resources, slices, message):
+    with pytest.raises(RefusedInputError, match=message):
+        check_resources(CouinaudNetConfig(**settings), resources, slices)
+
+
+def test_enough_resources_are_accepted():
+    check_resources(CouinaudNetConfig(num_workers=2, cpus_per_worker=0.5), {"CPU": 2.0}, 2)
+
+
+@pytest.mark.parametrize(("slices", "workers", "steps"), [(20, 1, 5), (21, 1, 6), (21, 2, 3), (3, 2, 1)])
+def test_steps_per_epoch_are_equal_on_all_workers(slices, workers, steps):
+    assert count_steps(CouinaudNetConfig(num_workers=workers, batch_size=4), slices) == steps
+
+
+def test_training_without_a_healthy_slice_is_refused(tmp_path, ray_cluster):
+    run = RunFolder(str(tmp_path))
+    write_case(run, "named", segments=(4,))
+    run.write_json({"quarantined": {}}, "reports", "refine_image_labels.json")
+    with pytest.raises(RefusedInputError, match="tumor on all 6 slices of 1 training volumes"):
+        job.main(tiny_config(tmp_path))
+
+
+def test_two_workers_train_and_leave_networks_and_curves(run, tmp_path, ray_cluster):
+    config = tiny_config(tmp_path, num_workers=2, cpus_per_worker=0.5)
+    assert job.main(config) == 0
+    model, network = checkpoint.load_couinaudnet(run)
+    assert (network["spotting_widths"], model.training) == ([4, 8], False)
+    report = run.read_json("reports", "train_couinaudnet.json")
+    assert (report["taken"], report["given"]) == (26, 20)
+    description = run.read_json("couinaudnet", "couinaudnet.json")
+    assert (description["epochs"], description["steps"], description["resumed_from_epoch"]) == (2, 6, [])
+    assert read_curve(tmp_path, "couinaudnet/cross_entropy") == list(range(6))
+    assert not run.exists("couinaudnet", "checkpoints")
+    assert job.main(config) == 0
+
+
+def read_curve(folder, name):
+    """Steps of a TensorBoard curve."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "couinaudnet" / "tensorboard"))
+    events.Reload()
+    return [event.step for event in events.Scalars(name)]
+
+
+def kill_worker_after_first_checkpoint(run, killed):
+    """Kill the training worker as soon as there is a checkpoint; keep the history of that moment."""
+    import psutil  # comes with Ray
+
+    while checkpoint.newest_checkpoint(run) is None or not read_history(run):
+        time.sleep(0.02)
+    killed["history"] = read_history(run)
+    for process in psutil.Process().children(recursive=True):
+        if "RayTrainWorker" in " ".join(process.cmdline()):
+            process.kill()
+            killed["pid"] = process.pid
+
+
+def test_killed_worker_goes_on_from_its_checkpoint(run, tmp_path, ray_cluster):
+    config, killed = tiny_config(tmp_path, epochs=12), {}
+    killer = threading.Thread(target=kill_worker_after_first_checkpoint, args=(run, killed), daemon=True)
+    killer.start()
+    assert job.main(config) == 0
+    assert "pid" in killed
+    history = read_history(run)
+    assert history[: len(killed["history"])] == killed["history"]
+    assert [record["epoch"] for record in history] == list(range(12))
+    assert sum(record["resumed"] for record in history) == 1
+    assert not history[0]["resumed"]
+    assert read_curve(tmp_path, "couinaudnet/inpainting") == list(range(12 * 5))
+
+
+def test_restarted_driver_goes_on_from_the_checkpoint(run, tmp_path, ray_cluster):
+    """What a driver killed in its second epoch leaves: one checkpoint, half of another, half of Ray's list of them."""
+    config = tiny_config(tmp_path)
+    model = checkpoint.build_couinaudnet(config.couinaudnet, 0)
+    optimizer = make_optimizer(model, config.couinaudnet)
+    first = {"epoch": 0, "steps": 5, "resumed": False, "loss": 1.0}
+    checkpoint.write_checkpoint(run, model, optimizer, checkpoint.TrainingState().after(first))
+    run.write_bytes(b"half", "couinaudnet", "checkpoints", "epoch-00002", "inpainting_network.safetensors")
+    run.write_bytes(b'{"ray_ver', "couinaudnet", "checkpoints", "checkpoint_manager_snapshot.json")
+    assert job.main(config) == 0
+    history = read_history(run)
+    assert history[0] == first
+    assert [(record["epoch"], record["resumed"]) for record in history] == [(0, False), (1, True)]
+    assert run.read_json("couinaudnet", "couinaudnet.json")["resumed_from_epoch"] == [1]

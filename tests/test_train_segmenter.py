@@ -1,0 +1,138 @@
+"""The segmenter's jobs through Ray: from pseudo labels to masks on the native grid, whatever dies on the way."""
+
+import json
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from jobs import predict_segmentation, train_segmenter
+from pipeline.errors import RefusedInputError
+from pipeline.run_folder import RunFolder
+from pipeline.segmenter.history import read_history
+from pipeline.stages.predict_segmentation import encode_mask, native_geometry
+from pipeline.stages.train_segmenter import plan_segmenter
+from pipeline.steps import EXIT_DONE
+from tests.segmenter_cases import NATIVE_SHAPE, tiny_config, write_case, write_cohort
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+EPOCHS = 8
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run folder after both jobs, one of the two training workers having been killed on the way.
+
+    Its `references` is a plain file that cannot be opened as a folder.
+    """
+    folder = tmp_path_factory.mktemp("run")
+    config = tiny_config(
+        folder, epochs=EPOCHS, iterations_per_epoch=30, base_features=8, num_workers=2, cpus_per_worker=0.5
+    )
+    run, killed = write_cohort(folder), []
+    killer = threading.Thread(target=kill_one_worker, args=(run, killed), daemon=True)
+    killer.start()
+    assert train_segmenter.main(config) == EXIT_DONE
+    killer.join()
+    assert killed
+    assert predict_segmentation.main(config) == EXIT_DONE
+    return run, config
+
+
+def kill_one_worker(run, killed):
+    """Wait for a checkpoint and kill the last worker of the group."""
+    while len(read_history(run)) < 2:
+        time.sleep(0.05)
+    victim = training_workers()[-1]
+    victim.kill()
+    killed.append(victim.pid)
+
+
+def training_workers():
+    """Ray Train's worker processes, children of the cluster that this process started."""
+    import ray  # noqa: F401 - brings its own psutil
+    import psutil  # isort: skip
+
+    children = psutil.Process().children(recursive=True)
+    return [child for child in children if "RayTrainWorker" in " ".join(child.cmdline())]
+
+
+def test_training_went_on_from_a_checkpoint(trained):
+    run, _ = trained
+    assert [row["epoch"] for row in read_history(run)] == list(range(EPOCHS))
+    logs = sorted(run.local("segmenter", "nnUNet_results").rglob("training_log_*.txt"))
+    assert len(logs) >= 2
+    assert "'epoch': 0," not in logs[-1].read_text()
+
+
+def test_curves_are_kept_and_the_rest_is_cleared(trained):
+    run, _ = trained
+    assert run.names("segmenter", "tensorboard")
+    assert not run.exists("segmenter", "ray_train")
+
+
+def test_report_counts_the_training_volumes(trained):
+    report = trained[0].read_json("reports", "train_segmenter.json")
+    assert (report["taken"], report["given"], report["last_epoch"]["epoch"]) == (3, 3, EPOCHS - 1)
+
+
+def test_mask_lies_on_the_native_grid_where_the_tumor_is(trained):
+    run, _ = trained
+    image = sitk.ReadImage(run.path("predictions", "test.nii.gz"))
+    assert sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection()) == "RAI"
+    oriented = sitk.DICOMOrient(image, "LPS")
+    mask = sitk.GetArrayFromImage(oriented)
+    assert mask.shape == NATIVE_SHAPE
+    assert oriented.GetOrigin() == pytest.approx((10.0, -20.0, 30.0))
+    z, y, x = np.nonzero(mask)
+    assert (z.min(), z.max()) == (2, 7)
+    assert y.mean() == pytest.approx(14 + 4, abs=2)
+    assert x.mean() == pytest.approx(19 + 4, abs=2)
+
+
+def test_committed_jobs_do_nothing(trained):
+    run, config = trained
+    before = os.stat(run.path("segmenter", "segmenter.json")).st_mtime_ns
+    assert train_segmenter.main(config) == EXIT_DONE
+    assert predict_segmentation.main(config) == EXIT_DONE
+    assert os.stat(run.path("segmenter", "segmenter.json")).st_mtime_ns == before
+
+
+def test_only_missing_volumes_are_predicted(trained):
+    run, config = trained
+    write_case(run, "later", split="validation")
+    there = run.local("predictions", "test.nii.gz")
+    before = there.stat().st_mtime_ns
+    run.remove("reports", "predict_segmentation.json")
+    assert predict_segmentation.main(config) == EXIT_DONE
+    assert there.stat().st_mtime_ns == before
+    assert run.names("predictions") == ["later.nii.gz", "test.nii.gz"]
+
+
+def test_nothing_to_predict_is_no_error(tmp_path):
+    run = RunFolder(str(tmp_path))
+    write_case(run, "sick")
+    run.write_json({}, "reports", "train_segmenter.json")
+    assert predict_segmentation.main(tiny_config(tmp_path)) == EXIT_DONE
+    assert run.read_json("reports", "predict_segmentation.json")["taken"] == 0
+
+
+def test_same_mask_gives_the_same_file(tmp_path):
+    volume, _, _ = write_case(RunFolder(str(tmp_path)), "case", orientation="RAI")
+    mask = np.random.default_rng(1).random(NATIVE_SHAPE) < 0.5
+    first = encode_mask(mask, native_geometry(volume))
+    time.sleep(1.1)  # gzip may keep the time, in seconds
+    assert encode_mask(mask, native_geometry(volume)) == first
+
+
+def test_nothing_to_learn_is_refused_in_one_line(tmp_path):
+    fingerprint = {"shape": [6, 27, 27], "spacing": [5.0, 1.0, 1.0], "relative_size": 0.5, "intensities": []}
+    exported = [{"volume_id": "sick", "fingerprint": json.dumps(fingerprint)}]
+    with pytest.raises(RefusedInputError) as refusal:
+        plan_segmenter(RunFolder(str(tmp_path)), tiny_config(tmp_path), exported)
+    assert str(refusal.value) == "segmenter: none of 1 training volumes has a pixel in its refined mask"

@@ -1,0 +1,143 @@
+"""Training batches and steps: crops, losses against formulas written down again, and that learning works."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.config import CouinaudNetConfig
+from pipeline.models.checkpoint import build_couinaudnet
+from pipeline.training import (
+    compute_losses,
+    learning_rate,
+    make_optimizer,
+    soft_dice,
+    summarize,
+    train_step,
+    weighted_mean,
+)
+from pipeline.training_batches import TrainingBatch, draw_crop, make_batch
+
+from .couinaudnet_cases import draw_couinaud_map, tiny_config
+
+
+def healthy_slices(count):
+    """Columns of noisy healthy slices."""
+    couinaud_map = np.stack([draw_couinaud_map()] * count)
+    noise = np.random.default_rng(0).integers(-5, 6, couinaud_map.shape)
+    return {
+        "volume_id": np.array(["case"] * count, dtype=object),
+        "slice_index": np.arange(count, dtype=np.int32),
+        "image": np.where(couinaud_map > 0, 170 + noise, 0).astype(np.uint8),
+        "couinaud_map": couinaud_map,
+        "liver_median_hu": np.full(count, 100, np.float32),
+    }
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (39, 47), (20, 3)])
+def test_crop_holds_the_liver_pixel_and_lies_inside(corner):
+    liver = np.zeros((40, 48), bool)
+    liver[corner] = True
+    window = draw_crop(np.random.default_rng(0), liver, 16)
+    assert liver[window].sum() == 1
+    assert liver[window].shape == (16, 16)
+
+
+@pytest.mark.parametrize("side", [0, 64])
+def test_crop_of_the_whole_slice(side):
+    liver = np.ones((40, 48), bool)
+    assert liver[draw_crop(np.random.default_rng(0), liver, side)].shape == (40, 48)
+
+
+def test_repeated_epoch_gives_the_same_batch_and_another_epoch_another(tmp_path):
+    config, slices = tiny_config(tmp_path), healthy_slices(3)
+    first, again, later = (make_batch(slices, epoch, config) for epoch in (0, 0, 1))
+    assert torch.equal(first.image, again.image)
+    assert not torch.equal(first.tumor_mask, later.tumor_mask)
+
+
+def test_batch_does_not_depend_on_its_company(tmp_path):
+    config, slices = tiny_config(tmp_path), healthy_slices(3)
+    alone = make_batch({name: values[2:] for name, values in slices.items()}, 0, config)
+    assert torch.equal(make_batch(slices, 0, config).image[2:], alone.image)
+
+
+@pytest.mark.parametrize("style", ["superpixel", "textured"])
+def test_batch_differs_from_healthy_only_in_the_segments(tmp_path, style):
+    batch = make_batch(healthy_slices(8), 0, tiny_config(tmp_path, style, patch_size=24))
+    assert batch.image.shape == (8, 1, 24, 24)
+    changed = batch.image != batch.healthy_image
+    assert changed.any()
+    assert not (changed & (batch.segment_mask == 0)).any()
+    assert not (batch.tumor_mask > batch.segment_mask).any()
+    assert not batch.image[batch.liver_mask == 0].any()
+
+
+def test_healthy_batch_has_segments_and_no_tumor(tmp_path):
+    config = tiny_config(tmp_path)
+    config = replace(config, synthesis=replace(config.synthesis, healthy_fraction=1.0))
+    batch = make_batch(healthy_slices(4), 0, config)
+    assert torch.equal(batch.image, batch.healthy_image)
+    assert not batch.tumor_mask.any()
+    assert batch.segment_mask.flatten(1).any(dim=1).all()
+
+
+def small_batch():
+    """Four pixels: tumor, its segment, the rest of the liver, outside."""
+    as_image = [torch.tensor(row, dtype=torch.float32).view(1, 1, 1, 4) for row in
+                ([0, 4, 3, 0], [2, 4, 3, 0], [1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0])]  # fmt: skip
+    return TrainingBatch(*as_image)
+
+
+def test_losses_equal_their_formulas():
+    logits = torch.tensor([0.5, -1.0, 2.0, 9.0]).view(1, 1, 1, 4)
+    inpainted = torch.tensor([1.0, 4.5, 7.0, 7.0]).view(1, 1, 1, 4)
+    config = CouinaudNetConfig(positive_weight=3.0, dice_weight=0.5)
+    losses = compute_losses(inpainted, logits, small_batch(), config)
+    p = 1 / (1 + np.exp(-np.array([0.5, -1.0, 2.0])))
+    assert float(losses.inpainting) == pytest.approx((5 * 1.0 + 1 * 0.5) / 6)
+    assert float(losses.cross_entropy) == pytest.approx(-(3 * np.log(p[0]) + np.log(1 - p[1]) + np.log(1 - p[2])) / 3)
+    assert float(losses.dice) == pytest.approx(0.5 * (1 - (2 * p[0] + 1) / (p.sum() + 1 + 1)))
+    assert float(losses.total) == pytest.approx(float(losses.inpainting + losses.cross_entropy + losses.dice))
+
+
+def test_empty_masks_give_finite_losses():
+    nothing = torch.zeros(1, 1, 2, 2)
+    assert float(weighted_mean(nothing + 7, nothing)) == 0
+    assert float(soft_dice(nothing, nothing)) == 1
+
+
+def test_learning_rates():
+    constant, cosine = (CouinaudNetConfig(learning_rate=0.1, schedule=kind) for kind in ("constant", "cosine"))
+    assert [learning_rate(constant, progress) for progress in (0, 0.5, 1)] == [0.1] * 3
+    assert [learning_rate(cosine, progress) for progress in (0, 0.5, 1)] == pytest.approx([0.1, 0.05, 0])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_step_moves_both_networks(tmp_path, precision):
+    config = tiny_config(tmp_path, precision=precision)
+    model = build_couinaudnet(config.couinaudnet, 0)
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    batch = make_batch(healthy_slices(4), 0, config)
+    result = train_step(model, make_optimizer(model, config.couinaudnet), batch, config.couinaudnet, 1e-2)
+    moved = {name.split(".")[0] for name, value in model.named_parameters() if not torch.equal(value, before[name])}
+    assert moved == {"inpainting_network", "difference_spotting_network"}
+    assert np.isfinite(result.cross_entropy)
+
+
+def test_networks_learn_to_find_and_remove_tumors(tmp_path):
+    net = {
+        "inpainting_widths": (8, 16),
+        "spotting_widths": (8, 16),
+        "normalization": "liver_median",
+        "dice_weight": 0.5,
+    }
+    config = tiny_config(tmp_path, **net)
+    model = build_couinaudnet(config.couinaudnet, 0)
+    optimizer = make_optimizer(model, config.couinaudnet)
+    slices = healthy_slices(8)
+    steps = [train_step(model, optimizer, make_batch(slices, k, config), config.couinaudnet, 1e-2) for k in range(80)]
+    first, last = summarize(steps[:10]), summarize(steps[-10:])
+    assert last["synthetic_dice"] > 0.7 > 2 * first["synthetic_dice"]
+    assert last["inpainting"] < 0.7 * first["inpainting"]
