@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.command_line import run_job
 from pipeline.config import PipelineConfig
-from pipeline.steps import EXIT_DONE, EXIT_QUARANTINED
+from pipeline.steps import EXIT_DONE
 
 
 def main(config: PipelineConfig) -> int:
@@ -35,13 +35,15 @@ def main(config: PipelineConfig) -> int:
         evaluate,
         report,
     )
-    code = EXIT_DONE
+    run, code = RunFolder(config.run), EXIT_DONE
     with ray_session(config.ray):
         for number, job in enumerate(method, start=1):
             name = job.__name__.removeprefix("jobs.")
-            print(f"[{number}/{len(method)}] {name}", flush=True)
-            code = max(code, job.main(config), key=(EXIT_DONE, EXIT_QUARANTINED).index)
-    run = RunFolder(config.run)
+            done = run.exists("reports", f"{name}.json")
+            print(f"[{number}/{len(method)}] {name}{': done before' if done else ''}", flush=True)
+            code = max(code, job.main(config))
+            report = run.read_json("reports", f"{name}.json")
+            print(f"      {report['taken']} in, {report['given']} out, {report['seconds']:.0f} s", flush=True)
     print(f"\n{format_table(run.read_json('evaluation', 'summary.json'))}\n")
     print(f"Report: {run.path('report.html')}")
     return code

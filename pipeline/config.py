@@ -10,6 +10,18 @@ from typing import Annotated, Literal
 
 import tyro
 
+RESOURCE_SETTINGS = frozenset(
+    {
+        "num_workers",
+        "cpus_per_worker",
+        "use_gpu",
+        "maximum_failures",
+        "prediction_actors",
+        "prediction_batch_size",
+    }
+)
+"""Settings that say where a step runs, not what it does: they may change when a run is taken up again."""
+
 Layout = Literal["msd", "ircad", "phantom"]
 
 
@@ -97,7 +109,9 @@ class PhantomConfig:
         size = (self.height, self.width)
         _require(min(size) >= 32, f"phantom.height, phantom.width: at least 32, got {size}")
         spacing = (self.slice_spacing_mm, self.pixel_spacing_mm)
-        _require(min(spacing) > 0, f"phantom.slice_spacing_mm, phantom.pixel_spacing_mm: must be positive, got {spacing}")
+        _require(
+            min(spacing) > 0, f"phantom.slice_spacing_mm, phantom.pixel_spacing_mm: must be positive, got {spacing}"
+        )
         _require(self.noise_hu >= 0, f"phantom.noise_hu: not negative, got {self.noise_hu}")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.arrays import BoolArray, Float32Array, Int64Array, UInt8Array
 from pipeline.image_labels import select_named_pixels
+from pipeline.pixel_labels import quantize_probability
 
 if TYPE_CHECKING:
     from pipeline.models.couinaudnet import CouinaudNet
@@ -78,10 +79,5 @@ def predict_probability(
                 for array in (images, masks)
             )
             _, logits = model(image, mask)
-            levels[chunk] = quantize(torch.sigmoid(logits)[:, 0].cpu().numpy()) * masks[chunk]
+            levels[chunk] = quantize_probability(torch.sigmoid(logits)[:, 0].cpu().numpy()) * masks[chunk]
     return levels
-
-
-def quantize(probability: Float32Array) -> UInt8Array:
-    """Return the stored level of a probability in [0, 1]: level q stands for q / 255."""
-    return np.rint(probability * np.float32(255)).astype(np.uint8)

@@ -76,13 +76,13 @@ class RunFolder:
     def write_bytes(self, data: bytes, *parts: str) -> None:
         """Write a file by rename."""
         target, temporary = self._begin(parts)
-        with self.filesystem.open_output_stream(temporary) as stream:
+        with self.filesystem.open_output_stream(temporary, compression=None) as stream:
             stream.write(data)
         self.filesystem.move(temporary, target)
 
     def read_bytes(self, *parts: str) -> bytes:
-        """Read a whole file."""
-        with self.filesystem.open_input_stream(self.path(*parts)) as stream:
+        """Read a whole file as it is; a `.gz` stays compressed."""
+        with self.filesystem.open_input_stream(self.path(*parts), compression=None) as stream:
             return bytes(stream.read())
 
     def write_json(self, value: Any, *parts: str) -> None:

@@ -11,7 +11,7 @@ from importlib import metadata
 from types import TracebackType
 from typing import Any, TypeVar
 
-from pipeline.config import PipelineConfig
+from pipeline.config import RESOURCE_SETTINGS, PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 
@@ -134,12 +134,13 @@ class Step:
 
 
 def _plain(section: Any) -> Any:
-    """Return a config section as JSON values."""
+    """Return a config section as JSON values, without what says only where it runs."""
     if not dataclasses.is_dataclass(section):
         return section
     return {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in dataclasses.asdict(section).items()  # type: ignore[arg-type]
+        if key not in RESOURCE_SETTINGS
     }
 
 

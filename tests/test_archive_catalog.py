@@ -196,11 +196,23 @@ def test_fractions_are_rounded_to_hu(tmp_path):
     np.testing.assert_array_equal(read_one(configure(root)).hu, make_hu())
 
 
-def test_couinaud_map_of_a_crop(tmp_path):
-    root = write_msd(tmp_path)
-    origin = (ORIGIN_MM[0], ORIGIN_MM[1] + 2 * SPACING_MM[1], ORIGIN_MM[2])
+def write_cropped_map(root, shift_voxels):
+    """A map of rows 2.. of the CT's grid, said to begin at the given row."""
+    origin = (ORIGIN_MM[0], ORIGIN_MM[1] + shift_voxels * SPACING_MM[1], ORIGIN_MM[2])
     write_image(root / "couinaudTr" / "case_01.nii.gz", make_couinaud_map()[:, 2:], origin=origin)
-    assert_rejected(configure(root), "COUINAUD_GEOMETRY", "(6, 10, 16)", "(6, 12, 16)", "(-40, 31.5, 100)")
+
+
+def test_couinaud_map_that_is_a_crop_of_the_grid_is_put_in_place(tmp_path):
+    root = write_msd(tmp_path)
+    write_cropped_map(root, 2)
+    np.testing.assert_array_equal(read_one(configure(root)).couinaud_map, make_couinaud_map())
+
+
+@pytest.mark.parametrize("shift_voxels", [1.5, 3, -1])
+def test_couinaud_map_off_the_voxels_or_beyond_the_ct_is_rejected(tmp_path, shift_voxels):
+    root = write_msd(tmp_path)
+    write_cropped_map(root, shift_voxels)
+    assert_rejected(configure(root), "COUINAUD_GEOMETRY", "(6, 10, 16)", "(6, 12, 16)")
 
 
 def test_couinaud_map_on_another_grid_or_with_other_labels(tmp_path):

@@ -113,4 +113,4 @@ def test_packed_bits_count_the_mask(masks):
 
 
 def test_quantization_rounds_to_the_nearest_level():
-    assert quantize_probability(np.array([0.0, 0.5, 1.0, 1.2])).tolist() == [0, 128, 255, 255]
+    assert quantize_probability(np.array([0.0, 0.5, 0.001, 0.002, 1.2])).tolist() == [0, 128, 0, 1, 255]

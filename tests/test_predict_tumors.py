@@ -9,7 +9,7 @@ from pipeline.config import CouinaudNetConfig
 from pipeline.errors import RefusedInputError
 from pipeline.image_labels import encode_segments
 from pipeline.models import checkpoint
-from pipeline.prediction import find_regions, predict_probability, quantize
+from pipeline.prediction import find_regions, predict_probability
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_slab
 from pipeline.stages.predict_tumors import PredictTumors, predict_tumors
@@ -37,10 +37,6 @@ def test_relabeled_slice_is_left_out_on_request():
     regions = find_regions(MAP, NAMED_THEN_RELABELED, predict_relabeled=False)
     assert regions.rows.tolist() == [0]
     assert regions.masks.shape == (1, 2, 3)
-
-
-def test_levels_stand_for_their_255th():
-    assert quantize(np.float32([0, 0.5, 0.001, 0.002, 1])).tolist() == [0, 128, 0, 1, 255]
 
 
 def test_probability_is_zero_outside_the_region_and_independent_of_batches():

@@ -32,6 +32,12 @@ def test_rewriting_replaces_the_file(tmp_path):
     assert run.names() == ["f"]
 
 
+def test_compressed_files_are_bytes_like_others(tmp_path):
+    run = RunFolder(str(tmp_path))
+    run.write_bytes(b"x", "a.nii.gz")
+    assert run.read_bytes("a.nii.gz") == b"x"
+
+
 def test_removing_twice_is_no_error(tmp_path):
     run = RunFolder(str(tmp_path))
     run.write_bytes(b"x", "d", "f")

@@ -114,6 +114,11 @@ def test_more_stages_than_the_patch_allows_are_refused():
         override(planned(2), SegmenterConfig(patch_size=32, stages=6))
 
 
+def test_more_workers_than_a_batch_has_slices_are_refused():
+    with pytest.raises(RefusedInputError, match="4 cannot share a batch of 2"):
+        override(planned(2), SegmenterConfig(batch_size=2, num_workers=4))
+
+
 def test_fingerprint_is_nnunets(folders, fingerprints):
     from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 

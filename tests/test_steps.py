@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.config import PipelineConfig, PixelLabelConfig
+from pipeline.config import PipelineConfig, PixelLabelConfig, SegmenterConfig
 from pipeline.errors import RefusedInputError
 from pipeline.steps import Step
 
@@ -45,6 +45,12 @@ def test_setting_is_shared_by_all_steps_of_a_folder(tmp_path):
     changed = PipelineConfig(run=str(tmp_path), pixel_labels=PixelLabelConfig(scale=2.0))
     with pytest.raises(RefusedInputError, match=r"evaluate: .* pixel_labels.scale = 5.0, now it is 2.0"):
         Step.begin(changed, "evaluate", uses=("pixel_labels",))
+
+
+def test_run_may_be_taken_up_with_more_workers(tmp_path):
+    Step.begin(PipelineConfig(run=str(tmp_path)), "train_segmenter", uses=("segmenter",))
+    larger = PipelineConfig(run=str(tmp_path), segmenter=SegmenterConfig(num_workers=4, use_gpu=True))
+    Step.begin(larger, "train_segmenter", uses=("segmenter",))
 
 
 def begin_and_refuse(config):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.archive import ircad, msd
 from pipeline.archive.cases import CaseFiles, CaseSource
-from pipeline.archive.checks import require_same_grid, to_labels
+from pipeline.archive.checks import paste_on_grid, require_same_grid, to_labels
 from pipeline.archive.labels import LabelTable, read_labels, unsafe_id_error
 from pipeline.archive.nifti import read_nifti
 from pipeline.archive.quarantine import Rejection
@@ -130,13 +130,16 @@ def _case(name: str, files: CaseFiles | None, table: LabelTable, layout: str, ma
 
 
 def _read_couinaud_map(case: CaseSource, image: Geometry, record: Callable[[bytes], object]) -> UInt8Array | None:
-    """Read the Couinaud map of a case on the grid of its CT, or None if it has none."""
+    """Read the Couinaud map of a case on the grid of its CT, or None if it has none; a crop of the grid will do."""
     if not case.couinaud_map:
         return None
     what, code = "the Couinaud map", "COUINAUD_GEOMETRY"
     values, geometry = read_nifti(Path(case.couinaud_map), what, record)
+    labels = to_labels(values, SEGMENT_COUNT, "COUINAUD_LABEL", what)
+    if geometry.shape != image.shape and (pasted := paste_on_grid(labels, geometry, image)) is not None:
+        return pasted
     require_same_grid(geometry, image, what, shape_code=code, grid_code=code)
-    return to_labels(values, SEGMENT_COUNT, "COUINAUD_LABEL", what)
+    return labels
 
 
 def _couinaud_folder(source: SourceConfig, root: Path) -> Path | None:

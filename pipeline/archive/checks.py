@@ -121,6 +121,33 @@ def require_same_grid(
             raise CaseError(grid_code, f"{what} has {name} {_show(ours)}, the image {_show(theirs)}", step)
 
 
+def paste_on_grid(values: UInt8Array, geometry: Geometry, image: Geometry) -> UInt8Array | None:
+    """Lay a label image that is a crop of the CT's voxels onto the CT's grid, both in LPS order; nothing is resampled.
+
+    Args:
+        values: Shape `geometry.shape`.
+        geometry: Grid of the label image.
+        image: Grid of the CT.
+
+    Returns:
+        uint8 of shape `image.shape`, 0 around the crop. None if the label image is not a crop: another spacing or
+        direction, an offset that is not a whole number of voxels, or voxels outside the CT.
+    """
+    for name in ("spacing_mm", "direction"):
+        if not np.allclose(getattr(geometry, name), getattr(image, name), rtol=0, atol=GRID_TOLERANCE):
+            return None
+    offset_mm = np.subtract(geometry.origin_mm, image.origin_mm) @ np.reshape(image.direction, (3, 3))
+    offset = offset_mm[::-1] / image.spacing_mm
+    start = np.rint(offset).astype(int)
+    stop = start + geometry.shape
+    inside = np.all(start >= 0) and np.all(stop <= image.shape)
+    if not inside or not np.allclose(offset_mm[::-1], start * image.spacing_mm, rtol=0, atol=GRID_TOLERANCE):
+        return None
+    whole = np.zeros(image.shape, dtype=np.uint8)
+    whole[tuple(slice(low, high) for low, high in zip(start, stop, strict=True))] = values
+    return whole
+
+
 def _origins(geometry: Geometry, image: Geometry) -> str:
     """Say where two grids of different shape begin, if it is not the same place: it tells a crop from a mix-up."""
     if np.allclose(geometry.origin_mm, image.origin_mm, rtol=0, atol=GRID_TOLERANCE):

@@ -15,8 +15,10 @@ HISTORY_PATH = ("segmenter", "history.jsonl")
 _CURVES = ("train_loss", "validation_loss", "pseudo_dice", "learning_rate")
 
 EpochRow = dict[str, float | int | None]
-"""`epoch`, `train_loss`, `validation_loss`, `pseudo_dice`, `learning_rate`, `seconds`. Validation is on one batch of the
-training cases without augmentation, as there are no references; `pseudo_dice` is None if it has no tumor."""
+"""`epoch`, `train_loss`, `validation_loss`, `pseudo_dice`, `learning_rate`, `seconds`.
+
+Validation is on one batch of the training cases without augmentation, as there are no references; `pseudo_dice` is None
+if that batch has no tumor."""
 
 
 def read_history(run: RunFolder) -> list[EpochRow]:

@@ -147,7 +147,8 @@ def override(planned: dict[str, Any], config: SegmenterConfig) -> dict[str, Any]
         config: Overrides; 0 keeps what nnU-Net planned.
 
     Raises:
-        RefusedInputError: If the patch cannot be halved often enough for the number of stages.
+        RefusedInputError: If the patch cannot be halved often enough for the number of stages, or there are more
+            workers than slices or patches in a batch.
     """
     patch = [int(size) for size in planned["patch_size"]]
     if config.patch_size:
@@ -167,6 +168,8 @@ def override(planned: dict[str, Any], config: SegmenterConfig) -> dict[str, Any]
         n_conv_per_stage_decoder=[2] * (stages - 1),
     )
     batch_size = config.batch_size or planned["batch_size"]
+    if batch_size < config.num_workers:
+        raise RefusedInputError(f"segmenter.num_workers: {config.num_workers} cannot share a batch of {batch_size}")
     return {
         "inherits_from": config.configuration,
         "batch_size": batch_size,

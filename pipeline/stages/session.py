@@ -17,6 +17,14 @@ NO_PROGRESS_TIMEOUT_S = 900
 """A flow in which nothing finishes for this long is stopped with an error."""
 
 
+_LOG_LEVELS = {
+    "ray.data": logging.WARNING,
+    "ray.train": logging.WARNING,
+    "ray.data._internal.progress": logging.ERROR,  # says that progress bars, which the jobs draw, are off
+    "ray._private.authentication": logging.ERROR,  # says that a local cluster asks for a token
+}
+
+
 @contextmanager
 def ray_session(config: RayConfig) -> Iterator[None]:
     """Use the cluster that is there, or start one on this machine and stop it at the end.
@@ -27,6 +35,8 @@ def ray_session(config: RayConfig) -> Iterator[None]:
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "60")
     import ray
 
+    for logger, level in _LOG_LEVELS.items():
+        logging.getLogger(logger).setLevel(level)
     started = not ray.is_initialized()
     if started:
         _start(config)
@@ -62,8 +72,6 @@ def _configure_data() -> None:
     """Set Ray Data's context: no silent loss of rows, no endless wait, quiet logs."""
     import ray.data
 
-    for library in ("ray.data", "ray.train"):
-        logging.getLogger(library).setLevel(logging.WARNING)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = 0

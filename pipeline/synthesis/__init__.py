@@ -16,8 +16,8 @@ from pipeline.config import SynthesisConfig
 from pipeline.synthesis.superpixel import SuperpixelTumor, draw_superpixel_tumor
 from pipeline.synthesis.textured import TexturedTumor, draw_textured_tumor
 
-ONE_SEGMENT_PROBABILITY = 0.65
-"""Chance that one segment is chosen; else two, as volume labels often name more than one."""
+SEGMENT_COUNT_PROBABILITY = {1: 0.6, 2: 0.25, SEGMENT_COUNT: 0.15}
+"""How many segments are chosen, at most those that there are: volume labels may name several, or the whole liver."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ def draw_tumors(
     wide = np.flatnonzero(area_px * spacing_mm**2 >= max(config.minimum_segment_area_mm2, spacing_mm**2))
     healthy = rng.random() < config.healthy_fraction or len(wide) == 0
     candidates = wide if len(wide) else np.flatnonzero(area_px)
-    count = min(1 if rng.random() < ONE_SEGMENT_PROBABILITY else 2, len(candidates))
+    wanted = rng.choice(list(SEGMENT_COUNT_PROBABILITY), p=list(SEGMENT_COUNT_PROBABILITY.values()))
+    count = min(int(wanted), len(candidates))
     segments = tuple(int(segment) for segment in rng.choice(candidates, count, replace=False)) if count else ()
     if healthy:
         return TumorParameters(segments, ())
