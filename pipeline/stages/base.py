@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 class Stage(ABC):
-    """One step of a flow. Construct cheaply; load models in `setup`, which runs once per actor or task batch."""
+    """One step of a flow. Construct cheaply; load models in `setup`, in the process where they are used."""
 
     reads: ClassVar[tuple[str, ...]]
     """Columns that the stage needs."""
@@ -24,7 +24,7 @@ class Stage(ABC):
     """Columns of the rows that the stage gives."""
 
     def setup(self) -> None:  # noqa: B027 - most stages have nothing to load
-        """Load what is expensive."""
+        """Load what is expensive, unless it is loaded: this runs before every batch."""
 
     @abstractmethod
     def process(self, row: Row) -> Iterator[Row]:
