@@ -48,6 +48,7 @@ def head(tmp_path):
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
     }
     ports = [f"--port={free_port()}", f"--dashboard-port={port}", "--dashboard-host=127.0.0.1"]
+    ports.append(f"--dashboard-agent-listen-port={free_port()}")  # the usual one is taken by the tests' own cluster
     limits = ["--node-ip-address=127.0.0.1", "--num-cpus=2", "--object-store-memory=200000000"]
     with (tmp_path / "head.txt").open("w") as log:
         process = subprocess.Popen(
@@ -69,20 +70,25 @@ def head(tmp_path):
             process.wait(timeout=60)
 
 
+def submit(address, environment, *entrypoint):
+    """`ray job submit` from the checkout; tried again while a young head has no agent yet to run the job."""
+    command = [BIN / "ray", "job", "submit", "--address", address, "--working-dir", ".", "--", *entrypoint]
+    deadline = time.monotonic() + START_DEADLINE_S
+    while True:
+        result = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
+        )
+        if "No available agent" not in result.stderr or time.monotonic() > deadline:
+            return result
+        time.sleep(1)
+
+
 def test_submitted_job_ingests_and_a_stranger_is_turned_away(head, tmp_path):
     address, environment = head
     run = tmp_path / "run"
-    submit = [BIN / "ray", "job", "submit", "--address", address, "--working-dir", ".", "--"]
     cohort = ["--phantom.train-pathological", "1", "--phantom.train-healthy", "1", "--phantom.test", "0"]
-    result = subprocess.run(
-        [*submit, "python", "-m", "jobs.ingest", "--run", str(run), "--config", "demo", *cohort],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    job = ["python", "-m", "jobs.ingest", "--run", str(run), "--config", "demo", *cohort]
+    result = submit(address, environment, *job)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     assert len(read_volume_rows(RunFolder(str(run)))) == 2
     assert status(f"{address}/api/jobs/") in (401, 403)
