@@ -1,7 +1,8 @@
 """The history of a training that was interrupted reads as if it had not been."""
 
 from pipeline.run_folder import RunFolder
-from pipeline.segmenter.history import HistoryWriter, read_history
+from pipeline.segmenter.history import HistoryWriter
+from pipeline.training_history import SEGMENTER, read_history
 
 
 def rows(*losses):
@@ -10,14 +11,14 @@ def rows(*losses):
 
 
 def test_no_epoch_before_the_first(tmp_path):
-    assert read_history(RunFolder(str(tmp_path))) == []
+    assert read_history(RunFolder(str(tmp_path)), SEGMENTER) == []
 
 
 def test_training_that_went_back_leaves_no_epoch_twice(tmp_path):
     run = RunFolder(str(tmp_path))
     HistoryWriter(run).write(rows(3.0, 2.0, 1.0))
     HistoryWriter(run).write(rows(3.0, 2.5))
-    assert read_history(run) == rows(3.0, 2.5)
+    assert read_history(run, SEGMENTER) == rows(3.0, 2.5)
 
 
 def test_curves_of_both_processes_are_one_line(tmp_path):

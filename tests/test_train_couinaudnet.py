@@ -14,10 +14,11 @@ from pipeline.models import checkpoint
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, image_labels_schema
 from pipeline.stages.base import check_flow
-from pipeline.stages.couinaudnet_worker import count_steps, read_history
+from pipeline.stages.couinaudnet_worker import count_steps
 from pipeline.stages.healthy_slices import CountHealthySlices, ReadHealthySlices, decode_healthy_slices
 from pipeline.stages.train_couinaudnet import check_resources
 from pipeline.training import make_optimizer
+from pipeline.training_history import COUINAUDNET, read_history
 
 from .couinaudnet_cases import draw_couinaud_map, tiny_config, write_case
 
@@ -127,9 +128,9 @@ def kill_worker_after_first_checkpoint(run, killed):
     """Kill the training worker as soon as there is a checkpoint; keep the history of that moment."""
     import psutil  # comes with Ray
 
-    while checkpoint.newest_checkpoint(run) is None or not read_history(run):
+    while checkpoint.newest_checkpoint(run) is None or not read_history(run, COUINAUDNET):
         time.sleep(0.02)
-    killed["history"] = read_history(run)
+    killed["history"] = read_history(run, COUINAUDNET)
     for process in psutil.Process().children(recursive=True):
         if "RayTrainWorker" in " ".join(process.cmdline()):
             process.kill()
@@ -142,7 +143,7 @@ def test_killed_worker_goes_on_from_its_checkpoint(run, tmp_path, ray_cluster):
     killer.start()
     assert job.main(config) == 0
     assert "pid" in killed
-    history = read_history(run)
+    history = read_history(run, COUINAUDNET)
     assert history[: len(killed["history"])] == killed["history"]
     assert [record["epoch"] for record in history] == list(range(12))
     assert sum(record["resumed"] for record in history) == 1
@@ -160,7 +161,7 @@ def test_restarted_driver_goes_on_from_the_checkpoint(run, tmp_path, ray_cluster
     run.write_bytes(b"half", "couinaudnet", "checkpoints", "epoch-00002", "inpainting_network.safetensors")
     run.write_bytes(b'{"ray_ver', "couinaudnet", "checkpoints", "checkpoint_manager_snapshot.json")
     assert job.main(config) == 0
-    history = read_history(run)
+    history = read_history(run, COUINAUDNET)
     assert history[0] == first
     assert [(record["epoch"], record["resumed"]) for record in history] == [(0, False), (1, True)]
     assert run.read_json("couinaudnet", "couinaudnet.json")["resumed_from_epoch"] == [1]

@@ -12,10 +12,10 @@ import SimpleITK as sitk
 from jobs import predict_segmentation, train_segmenter
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
-from pipeline.segmenter.history import read_history
 from pipeline.stages.predict_segmentation import encode_mask, native_geometry
 from pipeline.stages.train_segmenter import plan_segmenter
 from pipeline.steps import EXIT_DONE
+from pipeline.training_history import SEGMENTER, read_history
 from tests.segmenter_cases import NATIVE_SHAPE, tiny_config, write_case, write_cohort
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -46,7 +46,7 @@ def trained(tmp_path_factory):
 
 def kill_one_worker(run, killed):
     """Wait for a checkpoint and kill the last worker of the group."""
-    while len(read_history(run)) < 2:
+    while len(read_history(run, SEGMENTER)) < 2:
         time.sleep(0.05)
     victim = training_workers()[-1]
     victim.kill()
@@ -64,7 +64,7 @@ def training_workers():
 
 def test_training_went_on_from_a_checkpoint(trained):
     run, _ = trained
-    assert [row["epoch"] for row in read_history(run)] == list(range(EPOCHS))
+    assert [row["epoch"] for row in read_history(run, SEGMENTER)] == list(range(EPOCHS))
     logs = sorted(run.local("segmenter", "nnUNet_results").rglob("training_log_*.txt"))
     assert len(logs) >= 2
     assert "'epoch': 0," not in logs[-1].read_text()

@@ -16,8 +16,8 @@ from torch import optim
 from pipeline.config import CouinaudNetConfig
 from pipeline.models.couinaudnet import CouinaudNet
 from pipeline.run_folder import RunFolder
+from pipeline.training_history import COUINAUDNET
 
-FOLDER = "couinaudnet"
 CHECKPOINTS = "checkpoints"
 NETWORKS = ("inpainting_network", "difference_spotting_network")
 DESCRIPTION = "couinaudnet.json"
@@ -68,7 +68,7 @@ def write_checkpoint(
     run: RunFolder, model: CouinaudNet, optimizer: optim.Optimizer, state: TrainingState
 ) -> tuple[str, ...]:
     """Write a checkpoint and return its path inside the run folder."""
-    folder = (FOLDER, CHECKPOINTS, f"epoch-{state.epochs_done:05d}")
+    folder = (COUINAUDNET, CHECKPOINTS, f"epoch-{state.epochs_done:05d}")
     write_weights(run, model, *folder)
     buffer = io.BytesIO()
     torch.save(optimizer.state_dict(), buffer)
@@ -79,31 +79,31 @@ def write_checkpoint(
 
 def newest_checkpoint(run: RunFolder) -> str | None:
     """Return the name of the newest whole checkpoint, or None."""
-    names = [name for name in run.names(FOLDER, CHECKPOINTS) if name.startswith("epoch-")]
-    whole = [name for name in names if run.exists(FOLDER, CHECKPOINTS, name, "training.json")]
+    names = [name for name in run.names(COUINAUDNET, CHECKPOINTS) if name.startswith("epoch-")]
+    whole = [name for name in names if run.exists(COUINAUDNET, CHECKPOINTS, name, "training.json")]
     return whole[-1] if whole else None
 
 
 def discard_stale_checkpoints(run: RunFolder) -> None:
     """Keep the newest whole checkpoint only: no partial ones, and no list of checkpoints that an earlier start kept."""
     newest = newest_checkpoint(run)
-    for name in run.names(FOLDER, CHECKPOINTS):
+    for name in run.names(COUINAUDNET, CHECKPOINTS):
         if name != newest:
-            run.remove(FOLDER, CHECKPOINTS, name)
+            run.remove(COUINAUDNET, CHECKPOINTS, name)
 
 
 def read_state(run: RunFolder, name: str | None) -> TrainingState:
     """Return how far a checkpoint is; the beginning for None."""
     if name is None:
         return TrainingState()
-    record = run.read_json(FOLDER, CHECKPOINTS, name, "training.json")
+    record = run.read_json(COUINAUDNET, CHECKPOINTS, name, "training.json")
     return TrainingState(record["epochs_done"], tuple(record["history"]))
 
 
 def restore(run: RunFolder, name: str, model: CouinaudNet, optimizer: optim.Optimizer) -> None:
     """Load weights and optimizer state of a checkpoint. Nothing in it is executed."""
-    read_weights(run, model, FOLDER, CHECKPOINTS, name)
-    data = io.BytesIO(run.read_bytes(FOLDER, CHECKPOINTS, name, "optimizer.pt"))
+    read_weights(run, model, COUINAUDNET, CHECKPOINTS, name)
+    data = io.BytesIO(run.read_bytes(COUINAUDNET, CHECKPOINTS, name, "optimizer.pt"))
     optimizer.load_state_dict(torch.load(data, map_location="cpu", weights_only=True))
 
 
@@ -117,8 +117,8 @@ def publish(run: RunFolder, config: CouinaudNetConfig, name: str, description: d
         description: Further JSON values, such as seed and versions.
     """
     model = build_couinaudnet(config, seed=0)
-    read_weights(run, model, FOLDER, CHECKPOINTS, name)
-    write_weights(run, model, FOLDER)
+    read_weights(run, model, COUINAUDNET, CHECKPOINTS, name)
+    write_weights(run, model, COUINAUDNET)
     network = {
         "inpainting_widths": config.inpainting_widths,
         "spotting_widths": config.spotting_widths,
@@ -126,12 +126,12 @@ def publish(run: RunFolder, config: CouinaudNetConfig, name: str, description: d
         "normalization": config.normalization,
         "smoothing_sigma_px": config.smoothing_sigma_px,
     }
-    run.write_json({"network": network, **description}, FOLDER, DESCRIPTION)
+    run.write_json({"network": network, **description}, COUINAUDNET, DESCRIPTION)
 
 
 def load_couinaudnet(run: RunFolder) -> tuple[CouinaudNet, dict[str, Any]]:
     """Return the trained network of a run, ready to predict, and the `network` part of its description."""
-    network = run.read_json(FOLDER, DESCRIPTION)["network"]
+    network = run.read_json(COUINAUDNET, DESCRIPTION)["network"]
     model = CouinaudNet(network["inpainting_widths"], network["spotting_widths"], network["segment_input"])
-    read_weights(run, model, FOLDER)
+    read_weights(run, model, COUINAUDNET)
     return model.eval(), network

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.run_folder import RunFolder
+from pipeline.training_history import SEGMENTER, write_history
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-HISTORY_PATH = ("segmenter", "history.jsonl")
 _CURVES = ("train_loss", "validation_loss", "pseudo_dice", "learning_rate")
 
 EpochRow = dict[str, float | int | None]
@@ -19,13 +18,6 @@ EpochRow = dict[str, float | int | None]
 
 Validation is on one batch of the training cases without augmentation, as there are no references; `pseudo_dice` is None
 if that batch has no tumor."""
-
-
-def read_history(run: RunFolder) -> list[EpochRow]:
-    """Return the epochs trained so far; empty before the first."""
-    if not run.exists(*HISTORY_PATH):
-        return []
-    return [json.loads(line) for line in run.read_bytes(*HISTORY_PATH).splitlines()]
 
 
 class HistoryWriter:
@@ -45,7 +37,7 @@ class HistoryWriter:
         Args:
             history: One row per finished epoch, from epoch 0 on; at least one.
         """
-        self.run.write_bytes("".join(f"{json.dumps(row)}\n" for row in history).encode(), *HISTORY_PATH)
+        write_history(self.run, SEGMENTER, history)
         last = history[-1]
         board = self._open_board(int(last["epoch"] or 0))
         for name in _CURVES:
@@ -58,5 +50,5 @@ class HistoryWriter:
         if self._board is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(self.run.local("segmenter", "tensorboard")), purge_step=epoch)
+            self._board = SummaryWriter(str(self.run.local(SEGMENTER, "tensorboard")), purge_step=epoch)
         return self._board

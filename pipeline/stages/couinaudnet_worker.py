@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config import CouinaudNetConfig, PipelineConfig
 from pipeline.run_folder import RunFolder
 from pipeline.stages.healthy_slices import decode_healthy_slices
+from pipeline.training_history import COUINAUDNET, write_history
 
 if TYPE_CHECKING:
     from torch import nn, optim
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from pipeline.models.checkpoint import TrainingState
     from pipeline.training import StepResult
 
-HISTORY = ("couinaudnet", "history.jsonl")
-TENSORBOARD = ("couinaudnet", "tensorboard")
+TENSORBOARD = (COUINAUDNET, "tensorboard")
 SHUFFLE_BUFFER_SLICES = 512
 PREFETCHED_BATCHES = 2
 
@@ -108,17 +107,12 @@ def _report(run: RunFolder, state: TrainingState, folder: tuple[str, ...]) -> No
     import ray.train
     from ray.train import Checkpoint, CheckpointUploadMode
 
-    run.write_bytes("".join(f"{json.dumps(record)}\n" for record in state.history).encode(), *HISTORY)
+    write_history(run, COUINAUDNET, state.history)
     ray.train.report(
         state.history[-1],
         checkpoint=Checkpoint(run.path(*folder), run.filesystem),
         checkpoint_upload_mode=CheckpointUploadMode.NO_UPLOAD,
     )
-
-
-def read_history(run: RunFolder) -> list[dict[str, Any]]:
-    """Return the records of all epochs so far; empty before the first."""
-    return [json.loads(line) for line in run.read_bytes(*HISTORY).splitlines()] if run.exists(*HISTORY) else []
 
 
 def _open_board(run: RunFolder, first_step: int) -> SummaryWriter:

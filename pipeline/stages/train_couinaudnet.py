@@ -18,15 +18,15 @@ from pipeline.config import CouinaudNetConfig, PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 from pipeline.stages.base import Row
-from pipeline.stages.couinaudnet_worker import count_steps, read_history, train_on_worker
+from pipeline.stages.couinaudnet_worker import count_steps, train_on_worker
+from pipeline.stages.follow_training import follow_training
 from pipeline.stages.healthy_slices import ReadHealthySlices
+from pipeline.training_history import COUINAUDNET, read_history
 
 if TYPE_CHECKING:
-    import ray
     import ray.data
 
 CHECKPOINTS_KEPT = 2
-POLL_INTERVAL_S = 1.0
 
 
 def check_resources(config: CouinaudNetConfig, resources: Mapping[str, float], healthy_slices: int) -> None:
@@ -71,35 +71,22 @@ def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Ro
     """
     import ray
 
-    from pipeline.models.checkpoint import CHECKPOINTS, DESCRIPTION, FOLDER
+    from pipeline.models.checkpoint import CHECKPOINTS, DESCRIPTION
 
-    if not run.exists(FOLDER, DESCRIPTION):
+    if not run.exists(COUINAUDNET, DESCRIPTION):
         healthy_slices = _count_healthy(slabs)
         check_resources(config.couinaudnet, ray.cluster_resources(), healthy_slices)
         fitting = ray.remote(_fit).options(num_cpus=0).remote(run, config, slabs)
-        yield from _follow(run, fitting)
+        yield from follow_training(run, COUINAUDNET, fitting)
         _publish(run, config, healthy_slices)
     else:
-        yield from read_history(run)
-    run.remove(FOLDER, CHECKPOINTS)
+        yield from read_history(run, COUINAUDNET)
+    run.remove(COUINAUDNET, CHECKPOINTS)
 
 
 def _count_healthy(slabs: Sequence[Row]) -> int:
     """Return the healthy slices of all slabs."""
     return sum(row["healthy_slices"] for row in slabs)
-
-
-def _follow(run: RunFolder, fitting: ray.ObjectRef[None]) -> Iterator[dict[str, Any]]:
-    """Give the records of the history as they are written, until training ends."""
-    import ray
-
-    running, seen = True, 0
-    while running:
-        running = not ray.wait([fitting], timeout=POLL_INTERVAL_S)[0]
-        history = read_history(run)
-        yield from history[seen:]
-        seen = max(seen, len(history))
-    ray.get(fitting)
 
 
 def _publish(run: RunFolder, config: PipelineConfig, healthy_slices: int) -> None:
@@ -130,7 +117,7 @@ def _fit(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> None:
     from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    from pipeline.models.checkpoint import CHECKPOINTS, FOLDER, discard_stale_checkpoints
+    from pipeline.models.checkpoint import CHECKPOINTS, discard_stale_checkpoints
 
     discard_stale_checkpoints(run)
     net = config.couinaudnet
@@ -144,7 +131,7 @@ def _fit(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> None:
         ),
         run_config=RunConfig(
             name=CHECKPOINTS,
-            storage_path=run.path(FOLDER),
+            storage_path=run.path(COUINAUDNET),
             storage_filesystem=run.filesystem,
             failure_config=FailureConfig(max_failures=net.maximum_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=CHECKPOINTS_KEPT),

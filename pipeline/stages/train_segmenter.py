@@ -13,12 +13,12 @@ from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.dataset import describe_dataset, export_case
 from pipeline.segmenter.folders import SegmenterFolders, nnunet_session
-from pipeline.segmenter.history import EpochRow, HistoryWriter, read_history
+from pipeline.segmenter.history import EpochRow, HistoryWriter
 from pipeline.segmenter.planning import extract_fingerprint, plan, preprocess_case, write_json
 from pipeline.slabs import VolumeRow
 from pipeline.stages.base import Row, Stage
-
-POLL_INTERVAL_S = 1.0
+from pipeline.stages.follow_training import follow_training
+from pipeline.training_history import SEGMENTER
 
 
 class ExportCase(Stage):
@@ -99,7 +99,7 @@ def _plan(run: RunFolder, config: PipelineConfig, exported: Sequence[Row]) -> No
         plan(folders, [json.loads(row["fingerprint"]) for row in exported], config.segmenter)
 
 
-def train_segmenter(run: RunFolder, config: PipelineConfig) -> Iterator[EpochRow]:
+def train_segmenter(run: RunFolder, config: PipelineConfig) -> Iterator[dict[str, Any]]:
     """Train in Ray Train workers, from the newest checkpoint on; give each epoch's losses when it is done.
 
     Args:
@@ -112,13 +112,7 @@ def train_segmenter(run: RunFolder, config: PipelineConfig) -> Iterator[EpochRow
     import ray
 
     fitting = ray.remote(_fit).options(num_cpus=0).remote(run, config)
-    running, seen = True, 0
-    while running:
-        running = not ray.wait([fitting], timeout=POLL_INTERVAL_S)[0]
-        history = read_history(run)
-        yield from history[seen:]
-        seen = max(seen, len(history))
-    ray.get(fitting)
+    yield from follow_training(run, SEGMENTER, fitting)
 
 
 def _fit(run: RunFolder, config: PipelineConfig) -> None:
