@@ -35,8 +35,7 @@ def ray_session(config: RayConfig) -> Iterator[None]:
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "60")
     import ray
 
-    for logger, level in _LOG_LEVELS.items():
-        logging.getLogger(logger).setLevel(level)
+    _set_log_levels()
     started = not ray.is_initialized()
     if started:
         _start(config)
@@ -46,6 +45,12 @@ def ray_session(config: RayConfig) -> Iterator[None]:
     finally:
         if started:
             ray.shutdown()
+
+
+def _set_log_levels() -> None:
+    """Keep what is not for a person at the command line off it."""
+    for logger, level in _LOG_LEVELS.items():
+        logging.getLogger(logger).setLevel(level)
 
 
 def _start(config: RayConfig) -> None:
@@ -70,8 +75,9 @@ def _start(config: RayConfig) -> None:
 
 def _configure_data() -> None:
     """Set Ray Data's context: no silent loss of rows, no endless wait, quiet logs."""
-    import ray.data
+    import ray.data  # sets the levels of its loggers
 
+    _set_log_levels()
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = 0
