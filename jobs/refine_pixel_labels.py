@@ -8,22 +8,24 @@ from pipeline.steps import Step
 
 
 def main(config: PipelineConfig) -> int:
-    """Write `pseudo_labels/` for the training volumes whose label names a segment."""
+    """Write `pseudo_labels/` for the training volumes whose label names a segment; set aside those with bad tables."""
     with Step.begin(config, "refine_pixel_labels", uses=("pixel_labels",), needs=("predict_tumors",)) as step:
         if step.committed:
             return step.exit_code
         from pipeline.slabs import read_volume_rows
-        from pipeline.stages.refine_pixel_labels import RefinePixelLabels
-        from pipeline.stages.session import ray_session, work_items
+        from pipeline.stages import refine_pixel_labels as plr
+        from pipeline.stages.session import ray_session
 
+        plr.retry_rejected(step.run)
         volumes = {row.volume_id: row for row in read_volume_rows(step.run, "train") if not row.healthy}
-        work = [{"volume_id": row.volume_id, "slab": slab} for row in volumes.values() for slab in row.slabs]
-        window = RefinePixelLabels(step.run, config.grid, config.pixel_labels, volumes)
+        work = plr.cut_work(volumes.values(), config.grid.slab_length)
+        window = plr.RefinePixelLabels(step.run, config.grid, config.pixel_labels, volumes)
         with ray_session(config.ray):
-            refined = work_items(work).map_batches(window, batch_size=1, batch_format="pyarrow")
-            counts = list(step.progress(refined.iter_rows(), total=len(work), unit="slab"))
-        sums = {key: sum(count[key] for count in counts) for key in ("slices", "deleted", "grown")}
-        return step.commit(taken=len(work), given=len(counts), **sums)
+            flow = plr.flow_over_slabs(window, work, config.grid.slab_length)
+            rows = step.progress(flow, total=len(work), unit="part")
+            counts, reasons = plr.commit_volumes(step.run, volumes, rows)
+        given = len(volumes) - reasons.total()
+        return step.commit(taken=len(volumes), given=given, quarantined=reasons, **vars(counts))
 
 
 if __name__ == "__main__":

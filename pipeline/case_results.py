@@ -117,7 +117,7 @@ def confuse_labels(references: Rows, image_labels: Rows) -> tuple[LabelConfusion
 
 
 def count_pseudo_masks(
-    references: Rows, probabilities: Rows, pseudo_labels: Rows, config: PipelineConfig
+    references: Rows, probabilities: Rows, pseudo_labels: Rows, config: PipelineConfig, radius: int = 1
 ) -> dict[str, MaskCounts]:
     """Compare the four arms of the paper's Table 1 with the reference.
 
@@ -129,6 +129,7 @@ def count_pseudo_masks(
         probabilities: `slice_index` and `tumor_probability` of the predicted slices.
         pseudo_labels: `slice_index`, `pseudo_mask` and `refined_mask` of every slice.
         config: Threshold, scale, and whether the run used ILR and PLR.
+        radius: Window of the volume's PLR in slices; see `pipeline.pixel_labels.window_radius`.
 
     Returns:
         Counts over the whole volume by arm. `none` and `plr` are left out unless every slice was predicted, `ilr` and
@@ -140,7 +141,7 @@ def count_pseudo_masks(
     counts = {}
     if len(probabilities["slice_index"]) == len(references["slice_index"]):
         index, plr = probabilities["slice_index"], config.pixel_labels
-        masks = refine_pixel_labels(probabilities["tumor_probability"], index, plr.threshold, plr.scale)
+        masks = refine_pixel_labels(probabilities["tumor_probability"], index, plr.threshold, plr.scale, radius)
         counts["none"] = _count_rows(masks.pseudo_mask, index, references)
         counts["plr"] = _count_rows(masks.refined_mask, index, references)
     if config.image_labels.enabled:

@@ -2,6 +2,8 @@
 
 Probabilities are stored quantised, level q of 0..255 standing for q / 255, and every threshold is applied to the
 stored value, so that a result does not depend on where it ran.
+
+The rules on whole arrays are here; `pipeline.refinement.walk` applies them to a volume of any depth.
 """
 
 from __future__ import annotations
@@ -10,12 +12,27 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt8Array
+from pipeline.arrays import BoolArray, Float64Array, Int32Array, UInt8Array
+from pipeline.config import PixelLabelConfig
+from pipeline.refinement.continuity import best_neighbor_dice, check_ascending, pack_masks, unpack_masks
+from pipeline.refinement.levels import LEVELS, effective_levels, quantize_probability, threshold_level
+from pipeline.refinement.walk import RefinementWalk
 
-LEVELS = 256
-_PROBABILITY_OF_LEVEL = np.arange(LEVELS, dtype=np.float64) / 255.0
+__all__ = [
+    "LEVELS",
+    "RefinedMasks",
+    "compute_continuity_index",
+    "effective_levels",
+    "pack_masks",
+    "quantize_probability",
+    "refine_pixel_labels",
+    "threshold_level",
+    "window_radius",
+]
+
+_SPACING_TOLERANCE = 1e-3
+"""Headers hold spacings in single precision: a slice so small a part of a spacing beyond the reach still counts."""
 
 
 @dataclass(frozen=True)
@@ -33,70 +50,31 @@ class RefinedMasks:
     continuity_index: Float64Array
 
 
-def quantize_probability(probability: NDArray[np.floating]) -> UInt8Array:
-    """Return the stored level of a probability, `round(255 o)`, for o in [0, 1]."""
-    return np.rint(np.clip(probability, 0.0, 1.0) * 255.0).astype(np.uint8)
+def window_radius(config: PixelLabelConfig, slice_spacing_mm: float) -> int:
+    """Return how many slices on each side may continue a mask of a volume with this slice spacing.
 
-
-def threshold_level(threshold: float) -> int:
-    """Return the smallest level q with q / 255 >= threshold; 256, which no pixel reaches, if there is none.
+    `config.radius`, or with `config.radius_mm` as many slices as that reach holds, at least 1, at most `config.radius`.
 
     Example:
-        >>> threshold_level(0.5), threshold_level(1.0), threshold_level(1.01)
-        (128, 255, 256)
+        >>> window_radius(PixelLabelConfig(radius=4, radius_mm=5.0), 2.5)
+        2
     """
-    return int(np.searchsorted(_PROBABILITY_OF_LEVEL, threshold, side="left"))
+    if config.radius_mm == 0:
+        return config.radius
+    return min(max(math.floor(config.radius_mm / slice_spacing_mm + _SPACING_TOLERANCE), 1), config.radius)
 
 
-def effective_levels(continuity_index: Float64Array, threshold: float) -> Int64Array:
-    """Return for each slice the smallest level q with q / 255 * CI_k >= tau (eq. 6 solved for the stored level).
-
-    Args:
-        continuity_index: CI_k >= 0, shape (n,).
-        threshold: tau.
-
-    Returns:
-        int64, shape (n,); 256, which no pixel reaches, where the slice's mask is deleted.
-    """
-    passes = _PROBABILITY_OF_LEVEL[None, :] * continuity_index[:, None] >= threshold
-    return np.where(passes.any(axis=1), passes.argmax(axis=1), LEVELS).astype(np.int64)
-
-
-def pack_masks(masks: BoolArray) -> NDArray[np.uint64]:
-    """Pack masks to bits: shape (n, H, W) to (n, ceil(H W / 64)) words, padded with zeros."""
-    bits = np.packbits(masks.reshape(len(masks), math.prod(masks.shape[1:])), axis=1)
-    padding = -bits.shape[1] % 8
-    padded = np.pad(bits, ((0, 0), (0, padding))) if padding else bits
-    return np.ascontiguousarray(padded).view(np.uint64)
-
-
-def dice_of_neighbors(masks: BoolArray, slice_index: Int32Array) -> Float64Array:
-    """Return the Dice of each slice with the next row, `2 |a & b| / (|a| + |b|)`.
-
-    Args:
-        masks: m_k, shape (n, H, W), rows in ascending `slice_index`.
-        slice_index: Shape (n,).
-
-    Returns:
-        float64, shape (n - 1,); 0 where both masks are empty or the slice indices are not consecutive.
-    """
-    words = pack_masks(masks)
-    area = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
-    intersection = np.bitwise_count(words[1:] & words[:-1]).sum(axis=1, dtype=np.int64)
-    total = area[1:] + area[:-1]
-    dice = np.divide(2 * intersection, total, out=np.zeros(len(total)), where=total > 0)
-    return np.where(np.diff(slice_index) == 1, dice, 0.0)
-
-
-def compute_continuity_index(masks: BoolArray, slice_index: Int32Array, scale: float) -> Float64Array:
+def compute_continuity_index(masks: BoolArray, slice_index: Int32Array, scale: float, radius: int = 1) -> Float64Array:
     """Return the neighbor-slice continuity index, eq. 4-5: `CI_k = c * max(Dice(m_k, m_k-1), Dice(m_k, m_k+1))`.
 
-    A slice at an end, or beside a gap, has one neighbor; a single slice has none and CI 0.
+    A slice at an end, or beside a gap, has one neighbor; a single slice has none and CI 0. With a radius r > 1 the
+    maximum is over all slices with an index at most r away.
 
     Args:
         masks: m_k, shape (n, H, W), rows in strictly ascending `slice_index`.
         slice_index: Shape (n,).
         scale: c.
+        radius: r.
 
     Returns:
         float64, shape (n,).
@@ -104,19 +82,12 @@ def compute_continuity_index(masks: BoolArray, slice_index: Int32Array, scale: f
     Raises:
         ValueError: If the rows are not in strictly ascending order of `slice_index`.
     """
-    if len(masks) == 0:
-        return np.zeros(0)
-    if np.any(np.diff(slice_index) <= 0):
-        raise ValueError(f"slice_index must ascend strictly, got {slice_index.tolist()}")
-    dice = dice_of_neighbors(masks, slice_index)
-    best = np.zeros(len(masks))
-    best[:-1] = dice
-    best[1:] = np.maximum(best[1:], dice)
-    return scale * best
+    check_ascending(slice_index)
+    return scale * best_neighbor_dice(pack_masks(masks), slice_index, radius)
 
 
 def refine_pixel_labels(
-    probability: UInt8Array, slice_index: Int32Array, threshold: float, scale: float
+    probability: UInt8Array, slice_index: Int32Array, threshold: float, scale: float, radius: int = 1
 ) -> RefinedMasks:
     """Refine pseudo masks by continuity, eq. 3-6.
 
@@ -130,6 +101,7 @@ def refine_pixel_labels(
         slice_index: Shape (n,).
         threshold: tau in (0, 1].
         scale: c > 0.
+        radius: Slices on each side that may continue a mask.
 
     Returns:
         Masks before and after, and CI_k.
@@ -137,9 +109,11 @@ def refine_pixel_labels(
     Raises:
         ValueError: If the rows are not in order, or shapes differ.
     """
-    if len(probability) != len(slice_index):
-        raise ValueError(f"{len(probability)} probability slices but {len(slice_index)} slice indices")
-    pseudo_mask = probability >= threshold_level(threshold)
-    continuity_index = compute_continuity_index(pseudo_mask, slice_index, scale)
-    levels = effective_levels(continuity_index, threshold)
-    return RefinedMasks(pseudo_mask, probability >= levels[:, None, None], continuity_index)
+    walk = RefinementWalk(math.prod(probability.shape[1:]), threshold, scale, radius)
+    parts = [walk.push(probability, slice_index), walk.finish()]
+    before, after = np.empty_like(probability, dtype=bool), np.empty_like(probability, dtype=bool)
+    split = len(parts[0].slice_index)
+    for part, rows in zip(parts, (slice(0, split), slice(split, None)), strict=True):
+        before[rows] = unpack_masks(part.pseudo_mask, probability.shape[1:])
+        after[rows] = unpack_masks(part.refined_mask, probability.shape[1:])
+    return RefinedMasks(before, after, np.concatenate([part.continuity_index for part in parts]))

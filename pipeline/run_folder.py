@@ -109,9 +109,18 @@ class RunFolder:
         self.filesystem.move(temporary, target)
 
     def read_table(self, *parts: str, columns: list[str] | None = None) -> pa.Table:
-        """Read a Parquet file, or only some of its columns."""
+        """Read a Parquet file, or only some of its columns.
+
+        Raises:
+            KeyError: If a column is not there; it and those that are there are quoted.
+        """
         with self.filesystem.open_input_file(self.path(*parts)) as source:
-            return pq.read_table(source, columns=columns, partitioning=None)
+            file = pq.ParquetFile(source)
+            there = file.schema_arrow.names
+            missing = [name for name in columns or () if name not in there]
+            if missing:
+                raise KeyError(f"{posixpath.join(*parts)}: no column {missing[0]}, there are {', '.join(there)}")
+            return file.read(columns=columns, use_threads=False)
 
     def _begin(self, parts: tuple[str, ...]) -> tuple[str, str]:
         """Return target and temporary path, making the parent folder."""

@@ -8,6 +8,7 @@ are fixed-size lists, so that any Parquet reader understands the narrow columns.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,12 +30,14 @@ class Column:
         dtype: NumPy dtype name, or `string`, `binary`.
         shape: Shape of one row's value; empty for a scalar.
         pixels: Stored as fixed-size binary instead of a fixed-size list.
+        packed: Booleans stored as bits, most significant first: fixed-size binary of ceil(size / 8) bytes.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...] = ()
     pixels: bool = False
+    packed: bool = False
 
     def to_field(self) -> pa.Field:
         """Return the non-nullable Arrow field, with the array's shape and dtype in its metadata."""
@@ -44,8 +47,12 @@ class Column:
         if not self.shape:
             return pa.field(self.name, scalar, nullable=False)
         size = int(np.prod(self.shape))
-        arrow_type = pa.binary(size * np.dtype(self.dtype).itemsize) if self.pixels else pa.list_(scalar, size)
-        metadata = {_SHAPE_KEY: json.dumps({"shape": self.shape, "dtype": self.dtype}).encode()}
+        layout: dict[str, Any] = {"shape": self.shape, "dtype": self.dtype}
+        if self.packed:
+            arrow_type, layout = pa.binary(-(-size // 8)), {**layout, "packed": True}
+        else:
+            arrow_type = pa.binary(size * np.dtype(self.dtype).itemsize) if self.pixels else pa.list_(scalar, size)
+        metadata = {_SHAPE_KEY: json.dumps(layout).encode()}
         return pa.field(self.name, arrow_type, nullable=False, metadata=metadata)
 
 
@@ -106,7 +113,7 @@ def slices_schema(height: int, width: int) -> pa.Schema:
 
 def references_schema(height: int, width: int) -> pa.Schema:
     """Return the schema of `references/grid/`: the reference tumor mask of each row of `slices/`, on the run's grid."""
-    columns = [*_key_columns(), Column("reference_mask", "bool", (height, width), pixels=True)]
+    columns = [*_key_columns(), Column("reference_mask", "bool", (height, width), packed=True)]
     return pa.schema([column.to_field() for column in columns])
 
 
@@ -146,8 +153,8 @@ def pseudo_labels_schema(height: int, width: int) -> pa.Schema:
     """Return the schema of `pseudo_labels/`: masks before (m_k) and after PLR, and the continuity index CI_k."""
     columns = [
         *_key_columns(),
-        Column("pseudo_mask", "bool", (height, width), pixels=True),
-        Column("refined_mask", "bool", (height, width), pixels=True),
+        Column("pseudo_mask", "bool", (height, width), packed=True),
+        Column("refined_mask", "bool", (height, width), packed=True),
         Column("continuity_index", "float32"),
     ]
     return pa.schema([column.to_field() for column in columns])
@@ -157,7 +164,8 @@ def encode(columns: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]], schema: 
     """Pack columns into an Arrow table.
 
     Args:
-        columns: One entry per field of the schema. Array columns are stacked, shape `(n, *shape)`.
+        columns: One entry per field of the schema. Array columns are stacked, shape `(n, *shape)`; a packed one may
+            come as its bytes already, uint8 of shape `(n, ceil(size / 8))`.
         schema: A schema made by this module.
 
     Returns:
@@ -177,13 +185,18 @@ def _encode_column(values: Any, field: pa.Field) -> pa.Array:
     if declared is None:
         return pa.array(values.tolist() if isinstance(values, np.ndarray) else values, type=field.type)
     shape, dtype = declared
-    array = np.ascontiguousarray(values)
+    array, size = np.ascontiguousarray(values), math.prod(shape)
+    packed = _is_packed(field)
+    if packed and array.dtype == np.uint8:
+        shape, dtype = (field.type.byte_width,), array.dtype
     if array.shape[1:] != shape or (len(array) and array.dtype != dtype):
         raise ValueError(f"column {field.name}: expected {dtype} {shape} per row, got {array.dtype} {array.shape[1:]}")
     array = array.astype(dtype, copy=False)
+    if packed and dtype == np.bool_:
+        array = np.packbits(array.reshape(len(array), size), axis=1)
     if pa.types.is_fixed_size_binary(field.type):
-        return pa.Array.from_buffers(field.type, len(array), [None, pa.py_buffer(array.tobytes())])
-    return pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), int(np.prod(shape)))
+        return pa.Array.from_buffers(field.type, len(array), [None, pa.py_buffer(array)])
+    return pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), size)
 
 
 def decode(table: pa.Table) -> dict[str, np.ndarray[Any, Any]]:
@@ -204,15 +217,22 @@ def _decode_column(column: pa.ChunkedArray, field: pa.Field) -> np.ndarray[Any, 
     if declared is None:
         return column.to_numpy()
     shape, dtype = declared
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], field.type)
+    array = _join_chunks(column)
     if pa.types.is_fixed_size_binary(field.type):
         size = field.type.byte_width
         data = np.frombuffer(array.buffers()[1], np.uint8, count=len(array) * size, offset=array.offset * size)
+        if _is_packed(field):
+            data = np.unpackbits(data.reshape(len(array), size), axis=1, count=math.prod(shape))
         return data.view(dtype).reshape(len(array), *shape)
     flat: np.ndarray[Any, Any] = array.flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(array), *shape)
+
+
+def _join_chunks(column: pa.ChunkedArray) -> pa.Array:
+    """Return the column as one array; a single chunk is not copied."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def array_layout(field: pa.Field) -> tuple[tuple[int, ...], np.dtype[Any]] | None:
@@ -221,3 +241,8 @@ def array_layout(field: pa.Field) -> tuple[tuple[int, ...], np.dtype[Any]] | Non
         return None
     layout = json.loads(field.metadata[_SHAPE_KEY])
     return tuple(layout["shape"]), np.dtype(layout["dtype"])
+
+
+def _is_packed(field: pa.Field) -> bool:
+    """Tell whether a column's booleans are stored as bits."""
+    return bool(field.metadata and json.loads(field.metadata.get(_SHAPE_KEY, "{}")).get("packed"))

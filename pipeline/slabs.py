@@ -60,14 +60,14 @@ def write_volume_row(run: RunFolder, row: VolumeRow) -> None:
 
 
 def read_volume_rows(run: RunFolder, *splits: str) -> list[VolumeRow]:
-    """Return the committed volumes in the order of their ids.
+    """Return the committed volumes that no step has set aside, in the order of their ids.
 
     Args:
         run: Run folder.
         splits: Only these splits; all if none is given.
     """
     rows = []
-    for name in run.names("volumes"):
+    for name in sorted(set(run.names("volumes")) - set(run.names("quarantine"))):
         (record,) = run.read_table("volumes", name).to_pylist()
         rows.append(VolumeRow.from_record(record))
     return [row for row in rows if not splits or row.split in splits]

@@ -1,7 +1,5 @@
 """ILR and PLR over a run folder: equal to plain loops for any slab length, order and gaps, through real Ray."""
 
-import random
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +10,7 @@ from pipeline.config import GridConfig, ImageLabelConfig, PipelineConfig, PixelL
 from pipeline.image_labels import encode_segments
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_slab, read_slices, read_volume_rows
-from pipeline.stages.refine_pixel_labels import RefinePixelLabels
+from pipeline.stages.refine_pixel_labels import RefinePixelLabels, cut_work
 from tests.label_cases import write_predictions, write_slices, write_volume
 from tests.test_pixel_labels import loop_plr
 
@@ -28,36 +26,69 @@ def random_volume(rng, count):
     return slice_index, refined, probability
 
 
-def expected_masks(slice_index, refined, probability, config):
+def expected_masks(slice_index, refined, probability, config, radius=1):
     """The oracle: black healthy slices, the paper's loop over the others."""
     before, after = np.zeros((2, *probability.shape), bool)
-    sick = refined.any(axis=1)
+    index, sick = np.zeros(len(refined)), refined.any(axis=1)
     if sick.any():
-        before[sick], after[sick], _ = loop_plr(probability[sick], slice_index[sick], config.threshold, config.scale)
-    return before, after
+        before[sick], after[sick], index[sick] = loop_plr(
+            probability[sick], slice_index[sick], config.threshold, config.scale, radius
+        )
+    return before, after, index
 
 
-def read_masks(run, row, slab_length):
-    rows = read_slices(run, "pseudo_labels", row, slab_length, 0, 10_000)
-    return rows["slice_index"], rows["pseudo_mask"], rows["refined_mask"]
+def cut_anywhere(rng, slabs):
+    """Cut the slabs of a volume into work items at random places, in any order."""
+    cuts = np.flatnonzero(rng.random(len(slabs) - 1) < 0.5) + 1
+    items = [part.tolist() for part in np.split(np.array(slabs), cuts)]
+    rng.shuffle(items)
+    return items
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 12))
-def test_slabs_of_any_length_equal_the_loop(tmp_path_factory, seed, slab_length, count):
-    run = RunFolder(str(tmp_path_factory.mktemp("run")))
-    slice_index, refined, probability = random_volume(np.random.default_rng(seed), count)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 14), st.integers(1, 4))
+def test_slabs_of_any_length_and_order_equal_the_loop(tmp_path_factory, seed, slab_length, count, radius):
+    rng, run = np.random.default_rng(seed), RunFolder(str(tmp_path_factory.mktemp("run")))
+    slice_index, refined, probability = random_volume(rng, count)
     row = write_volume(run, "v", slice_index, [3], slab_length)
     write_predictions(run, row, slice_index, refined, probability, slab_length)
-    config = PixelLabelConfig()
+    config = PixelLabelConfig(radius=radius)
     stage = RefinePixelLabels(run, GridConfig(height=16, width=16, slab_length=slab_length), config, {"v": row})
-    for slab in random.Random(seed).sample(row.slabs, len(row.slabs)):
-        list(stage.process({"volume_id": "v", "slab": slab}))
-    before, after = expected_masks(slice_index, refined, probability, config)
-    there, pseudo, refined_mask = read_masks(run, row, slab_length)
-    np.testing.assert_array_equal(there, slice_index)
-    np.testing.assert_array_equal(pseudo, before)
-    np.testing.assert_array_equal(refined_mask, after)
+    items = cut_anywhere(rng, row.slabs)
+    given_rows = [next(stage.process({"volume_id": "v", "slabs": item})) for item in items]
+    before, after, index = expected_masks(slice_index, refined, probability, config, radius)
+    rows = read_slices(run, "pseudo_labels", row, slab_length, 0, 10_000)
+    np.testing.assert_array_equal(rows["slice_index"], slice_index)
+    np.testing.assert_array_equal(rows["pseudo_mask"], before)
+    np.testing.assert_array_equal(rows["refined_mask"], after)
+    np.testing.assert_array_equal(rows["continuity_index"], index.astype(np.float32))
+    area, refined_area = before.sum(axis=(1, 2)), after.sum(axis=(1, 2))
+    assert sum(given["slices"] for given in given_rows) == count
+    assert sum(given["deleted"] for given in given_rows) == np.sum((area > 0) & (refined_area == 0))
+    assert sum(given["grown"] for given in given_rows) == np.sum(refined_area > area)
+
+
+def test_reach_in_millimeters_is_taken_per_volume(tmp_path):
+    run, rng = RunFolder(str(tmp_path)), np.random.default_rng(2)
+    slice_index, refined, probability = random_volume(rng, 40)
+    config = PixelLabelConfig(radius=4, radius_mm=10.0)  # two slices of 5 mm
+    row = write_volume(run, "v", slice_index, [3], 4)
+    write_predictions(run, row, slice_index, refined, probability, 4)
+    stage = RefinePixelLabels(run, GridConfig(height=16, width=16, slab_length=4), config, {"v": row})
+    list(stage.process({"volume_id": "v", "slabs": list(row.slabs)}))
+    expected = [expected_masks(slice_index, refined, probability, config, radius)[1] for radius in (1, 2, 4)]
+    found = read_slices(run, "pseudo_labels", row, 4, 0, 10_000)["refined_mask"]
+    assert [np.array_equal(found, mask) for mask in expected] == [False, True, False]
+
+
+def test_work_items_are_few_and_hold_each_slab_once(tmp_path):
+    rows = [write_volume(RunFolder(str(tmp_path)), f"v{n}", range(n), [3], 100) for n in (50, 1200)]
+    assert [(item["volume_id"], item["slabs"]) for item in cut_work(rows, 100)] == [
+        ("v50", [0]),
+        ("v1200", [0, 1, 2, 3, 4]),
+        ("v1200", [5, 6, 7, 8, 9]),
+        ("v1200", [10, 11]),
+    ]
 
 
 def test_job_refines_many_volumes_through_ray(ray_cluster, tmp_path):
@@ -71,26 +102,10 @@ def test_job_refines_many_volumes_through_ray(ray_cluster, tmp_path):
         write_predictions(run, row, slice_index, refined, probability, 4)
     assert refine_pixel_labels.main(config) == 0
     for row in read_volume_rows(run):
-        before, after = expected_masks(*cases[row.volume_id], config.pixel_labels)
-        _, pseudo, refined_mask = read_masks(run, row, 4)
-        np.testing.assert_array_equal(pseudo, before)
-        np.testing.assert_array_equal(refined_mask, after)
-
-
-def test_missing_neighbor_is_an_error(tmp_path):
-    run = RunFolder(str(tmp_path))
-    refined = np.tile(encode_segments([3]), (4, 1))
-    row = write_volume(run, "v", range(4), [3], 2)
-    write_predictions(run, row, range(4), refined, np.full((4, *SHAPE), 255, np.uint8), 2)
-    absent = refined & np.array([True, True, False, True])[:, None]
-    labels = (run.read_bytes("image_labels", "v", f"0000{slab}.parquet") for slab in (0, 1))
-    kept = list(labels)
-    write_predictions(run, row, range(4), absent, np.full((4, *SHAPE), 255, np.uint8), 2)
-    for slab, data in enumerate(kept):
-        run.write_bytes(data, "image_labels", "v", f"0000{slab}.parquet")
-    stage = RefinePixelLabels(run, GridConfig(height=16, width=16, slab_length=2), PixelLabelConfig(), {"v": row})
-    with pytest.raises(ValueError, match=r"v: slices \[2\] are pathological but have no probability"):
-        list(stage.process({"volume_id": "v", "slab": 0}))
+        before, after, _ = expected_masks(*cases[row.volume_id], config.pixel_labels)
+        rows = read_slices(run, "pseudo_labels", row, 4, 0, 10_000)
+        np.testing.assert_array_equal(rows["pseudo_mask"], before)
+        np.testing.assert_array_equal(rows["refined_mask"], after)
 
 
 def test_switched_off_refinement_keeps_the_thresholded_masks(tmp_path):
@@ -99,7 +114,7 @@ def test_switched_off_refinement_keeps_the_thresholded_masks(tmp_path):
     write_predictions(run, row, [0], encode_segments([3])[None], np.full((1, *SHAPE), 255, np.uint8), 4)
     config = PixelLabelConfig(enabled=False)
     stage = RefinePixelLabels(run, GridConfig(height=16, width=16, slab_length=4), config, {"v": row})
-    list(stage.process({"volume_id": "v", "slab": 0}))
+    list(stage.process({"volume_id": "v", "slabs": [0]}))
     assert read_slab(run, "pseudo_labels", "v", 0)["refined_mask"].all()
 
 

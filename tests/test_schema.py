@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.run_folder import RunFolder
-from pipeline.schema import array_layout, decode, encode, probabilities_schema, slices_schema
+from pipeline.schema import array_layout, decode, encode, probabilities_schema, pseudo_labels_schema, slices_schema
 
 
 def slice_columns(count, height, width, rng):
@@ -65,3 +65,39 @@ def test_wrong_shape_names_the_column_and_both_shapes():
 def test_missing_column_is_an_error():
     with pytest.raises(ValueError, match="do not match"):
         encode({"volume_id": ["a"]}, probabilities_schema(4, 4))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 4), st.integers(1, 5), st.integers(1, 9))
+def test_masks_are_stored_as_bits_and_come_back(tmp_path_factory, count, height, width):
+    run = RunFolder(str(tmp_path_factory.mktemp("run")))
+    masks = np.random.default_rng(count).random((2, count, height, width)) < 0.5
+    size = -(-height * width // 8)
+    columns = {
+        "volume_id": ["v"] * count,
+        "slice_index": np.arange(count, dtype=np.int32),
+        "pseudo_mask": masks[0],
+        "refined_mask": np.packbits(masks[1].reshape(count, height * width), axis=1),  # packed by the caller
+        "continuity_index": np.zeros(count, np.float32),
+    }
+    table = encode(columns, pseudo_labels_schema(height, width))
+    assert table.schema.field("pseudo_mask").type == table.schema.field("refined_mask").type == pa.binary(size)
+    run.write_table(table, "pseudo_labels", "v", "0.parquet")
+    rows = decode(run.read_table("pseudo_labels", "v", "0.parquet"))
+    for name, mask in zip(("pseudo_mask", "refined_mask"), masks, strict=True):
+        assert rows[name].dtype == bool
+        np.testing.assert_array_equal(rows[name], mask)
+
+
+def test_packed_rows_of_another_size_are_an_error():
+    columns = {"volume_id": ["a"], "slice_index": np.zeros(1, np.int32), "continuity_index": np.zeros(1, np.float32)}
+    masks = dict.fromkeys(("pseudo_mask", "refined_mask"), np.zeros((1, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"pseudo_mask: expected uint8 \(2,\).*\(3,\)"):
+        encode(columns | masks, pseudo_labels_schema(4, 4))
+
+
+def test_reading_a_column_that_is_not_there_names_it(tmp_path):
+    run, columns = RunFolder(str(tmp_path)), slice_columns(1, 2, 2, np.random.default_rng(0))
+    run.write_table(encode(columns, slices_schema(2, 2)), "slices", "v", "0.parquet")
+    with pytest.raises(KeyError, match=r"slices/v/0.parquet: no column tumor, there are volume_id, slice_index"):
+        run.read_table("slices", "v", "0.parquet", columns=["slice_index", "tumor"])

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.case_results import LabelResult, confuse_labels, count_pseudo_masks, evaluate_case
 from pipeline.config import PipelineConfig
 from pipeline.masks import read_native_reference, read_prediction, read_volume_slices
+from pipeline.pixel_labels import window_radius
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import VolumeRow
 from pipeline.stages.base import Row, Stage
@@ -67,7 +68,8 @@ class EvaluateLabels(Stage):
         if volume.split == "train":
             probabilities = read_volume_slices(self.run, "probabilities", volume, ["tumor_probability"])
             pseudo_labels = read_volume_slices(self.run, "pseudo_labels", volume, ["pseudo_mask", "refined_mask"])
-            arms = count_pseudo_masks(references, probabilities, pseudo_labels, self.config)
+            radius = window_radius(self.config.pixel_labels, volume.spacing_mm[0])
+            arms = count_pseudo_masks(references, probabilities, pseudo_labels, self.config, radius)
         result = LabelResult(volume.volume_id, volume.split, before, after, arms)
         yield {"volume_id": volume.volume_id, "result": result.to_json()}
 

@@ -192,8 +192,8 @@ def commit_outcomes(run: RunFolder, outcomes: Iterable[VolumeRow | Rejection]) -
     reasons: Counter[str] = Counter()
     for outcome in outcomes:
         if isinstance(outcome, VolumeRow):
+            remove_rejection(run, outcome.volume_id)  # before the row: a rejected volume is never read
             write_volume_row(run, outcome)
-            remove_rejection(run, outcome.volume_id)
         else:
             write_rejection(run, outcome)
             remove_volume(run, outcome.volume_id)

@@ -1,27 +1,31 @@
-"""PLR over an archive: a window over z on work items that name a slab, reading the slab and its halo themselves.
+"""PLR over an archive: a window over z on work items that name slabs, reading the slabs and their halo themselves.
 
 Ray Data splits and merges blocks at will, so a window over neighboring rows of a block would be silently wrong. Here
-a row names slices [start, stop) of one volume, and the stage reads one slice more on each side: right for every block
-layout, and bounded in memory by the slab length whatever the volume's depth.
+a row names consecutive slabs of one volume, and the stage reads the slices within the window on both sides: right for
+every block layout, and bounded in memory by the slab length whatever the volume's depth.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
-from pipeline.arrays import BoolArray, Int32Array
+from pipeline.archive.quarantine import Rejection, read_rejections, remove_rejection, write_rejection
 from pipeline.config import GridConfig, PixelLabelConfig
-from pipeline.pixel_labels import RefinedMasks, refine_pixel_labels
+from pipeline.errors import CaseError
+from pipeline.refinement.slab_refinement import RefinementCounts, refine_slabs
 from pipeline.run_folder import RunFolder
-from pipeline.schema import encode, pseudo_labels_schema
-from pipeline.slabs import VolumeRow, read_slices, slab_name
+from pipeline.slabs import VolumeRow
 from pipeline.stages.base import Row, Stage
 
-RADIUS = 1
-"""Slices on each side of the window: the paper's direct neighbors."""
+STEP = "refine_pixel_labels"
+_TASK_SLICES = 512
+"""Slices per work item, most of an abdominal CT: each end of an item costs the reading of another slab."""
+_BLOCK_SLICES = 2048
+"""Slices per block, a small part of a second's work: Ray takes some 7 ms for a block, more on a busy machine."""
 
 
 class RefinePixelLabels(Stage):
@@ -30,15 +34,15 @@ class RefinePixelLabels(Stage):
     Args:
         run: Run folder.
         grid: Grid of the run.
-        config: Threshold tau and scale c.
+        config: Threshold tau, scale c and the window.
         volumes: The volumes that work items may name.
     """
 
-    reads = ("volume_id", "slab")
-    emits = ("volume_id", "slab", "slices", "deleted", "grown")
+    reads = ("volume_id", "slabs")
+    emits: ClassVar[tuple[str, ...]] = ("volume_id", "slices", "deleted", "grown", "code", "message")
 
     def __init__(
-        self, run: RunFolder, grid: GridConfig, config: PixelLabelConfig, volumes: dict[str, VolumeRow]
+        self, run: RunFolder, grid: GridConfig, config: PixelLabelConfig, volumes: Mapping[str, VolumeRow]
     ) -> None:
         self.run = run
         self.grid = grid
@@ -46,66 +50,76 @@ class RefinePixelLabels(Stage):
         self.volumes = volumes
 
     def process(self, row: Row) -> Iterator[Row]:
-        """Refine one slab; give how many slices it has, lost their mask, and grew."""
-        volume = self.volumes[row["volume_id"]]
-        start = row["slab"] * self.grid.slab_length
-        stop = start + self.grid.slab_length
-        labels = self._read("image_labels", volume, start, stop, ["refined_label"])
-        pathological = labels["slice_index"][labels["refined_label"].any(axis=1)]
-        rows = self._read("probabilities", volume, start, stop, ["tumor_probability"])
-        probability = _select_slices(rows, pathological, volume.volume_id)
-        masks = refine_pixel_labels(probability, pathological, self.config.threshold, self.config.scale)
-        columns = self._to_columns(volume.volume_id, labels["slice_index"], pathological, masks)
-        inside = (labels["slice_index"] >= start) & (labels["slice_index"] < stop)
-        kept = {name: values[inside] for name, values in columns.items()}
-        table = encode(kept, pseudo_labels_schema(self.grid.height, self.grid.width))
-        self.run.write_table(table, "pseudo_labels", volume.volume_id, slab_name(row["slab"]))
-        before = kept["pseudo_mask"].sum(axis=(1, 2))
-        after = kept["refined_mask"].sum(axis=(1, 2))
-        yield {
-            "volume_id": volume.volume_id,
-            "slab": row["slab"],
-            "slices": int(inside.sum()),
-            "deleted": int(np.sum((before > 0) & (after == 0))),
-            "grown": int(np.sum(after > before)),
-        }
-
-    def _read(self, table: str, volume: VolumeRow, start: int, stop: int, columns: list[str]) -> dict[str, Any]:
-        """Read a slab and its halo."""
-        return read_slices(self.run, table, volume, self.grid.slab_length, start - RADIUS, stop + RADIUS, columns)
-
-    def _to_columns(
-        self, volume_id: str, slice_index: Int32Array, pathological: Int32Array, masks: RefinedMasks
-    ) -> dict[str, np.ndarray[Any, Any]]:
-        """Lay the masks of the pathological slices among the black ones of the healthy slices."""
-        shape = (len(slice_index), self.grid.height, self.grid.width)
-        position = np.searchsorted(slice_index, pathological)
-        before, after = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-        before[position] = masks.pseudo_mask
-        after[position] = masks.refined_mask if self.config.enabled else masks.pseudo_mask
-        index = np.zeros(len(slice_index), dtype=np.float32)
-        index[position] = masks.continuity_index
-        ids = np.full(len(slice_index), volume_id, dtype=object)
-        return {
-            "volume_id": ids,
-            "slice_index": slice_index,
-            "pseudo_mask": before,
-            "refined_mask": after,
-            "continuity_index": index,
-        }
+        """Refine consecutive slabs of a volume; give counts, or the reason why the volume cannot be used."""
+        counts, reason = RefinementCounts(), {"code": "", "message": ""}
+        try:
+            counts = refine_slabs(self.run, self.grid, self.config, self.volumes[row["volume_id"]], row["slabs"])
+        except CaseError as error:
+            reason = {"code": error.code, "message": error.message}
+        yield {"volume_id": row["volume_id"], **vars(counts), **reason}
 
 
-def _select_slices(rows: dict[str, Any], wanted: Int32Array, volume_id: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Return the probabilities of the wanted slices.
+def cut_work(volumes: Iterable[VolumeRow], slab_length: int) -> list[Row]:
+    """Return work items: the slabs of each volume, a deep volume cut into several items."""
+    size = max(1, _TASK_SLICES // slab_length)
+    return [
+        {"volume_id": volume.volume_id, "slabs": list(volume.slabs[start : start + size])}
+        for volume in volumes
+        for start in range(0, len(volume.slabs), size)
+    ]
 
-    Raises:
-        ValueError: If a pathological slice of the window has no probability: its neighbors would be judged wrongly.
+
+def flow_over_slabs(stage: Stage, work: Sequence[Row], slab_length: int, tasks: int = 0) -> Iterator[Row]:
+    """Run a stage over work items on Ray and give its rows, in any order.
+
+    Args:
+        stage: A stage that takes the rows of `cut_work`.
+        work: Work items, perhaps none.
+        slab_length: Slices per slab of the run.
+        tasks: Tasks at the same time; as many as the cluster has CPUs if 0.
     """
-    there: BoolArray = np.isin(wanted, rows["slice_index"])
-    if not there.all():
-        raise ValueError(
-            f"{volume_id}: slices {wanted[~there].tolist()} are pathological but have no probability; "
-            f"there are {rows['slice_index'].tolist()}"
-        )
-    probability: np.ndarray[Any, np.dtype[np.uint8]] = rows["tumor_probability"]
-    return probability[np.isin(rows["slice_index"], wanted)]
+    if work:
+        import ray
+        import ray.data
+
+        from pipeline.stages.session import work_items
+
+        slices = slab_length * sum(len(row["slabs"]) for row in work)
+        blocks_per_cpu = int(np.clip(slices / _BLOCK_SLICES / ray.cluster_resources().get("CPU", 1), 2, 16))
+        compute = ray.data.TaskPoolStrategy(size=tasks or None)
+        items = work_items(work, blocks_per_cpu)
+        yield from items.map_batches(stage, compute=compute, batch_size=1, batch_format="pyarrow").iter_rows()
+
+
+def commit_volumes(
+    run: RunFolder, volumes: Mapping[str, VolumeRow], rows: Iterable[Row]
+) -> tuple[RefinementCounts, Counter[str]]:
+    """Add up the stage's rows; quarantine each volume that could not be refined and remove its pseudo labels.
+
+    Returns:
+        Counts over the refined volumes, and the number of quarantined volumes by reason code.
+    """
+    counts = dict.fromkeys(volumes, RefinementCounts())
+    rejected: dict[str, Rejection] = {}
+    for row in rows:
+        volume_id = row["volume_id"]
+        counts[volume_id] += RefinementCounts(row["slices"], row["deleted"], row["grown"])
+        if row["code"]:
+            rejected[volume_id] = Rejection(volume_id, row["code"], row["message"], STEP)
+    for volume_id, volume in volumes.items():
+        found = counts[volume_id].slices
+        if volume_id not in rejected and found != volume.slice_count:
+            message = f"{found} slices have labels, the volume has {volume.slice_count}"
+            rejected[volume_id] = Rejection(volume_id, "SLICE_MISSING", message, STEP)
+    for volume_id, rejection in rejected.items():
+        write_rejection(run, rejection)
+        run.remove("pseudo_labels", volume_id)
+    refined = (counts[volume_id] for volume_id in volumes.keys() - rejected.keys())
+    return sum(refined, RefinementCounts()), Counter(rejection.code for rejection in rejected.values())
+
+
+def retry_rejected(run: RunFolder) -> None:
+    """Forget which volumes an unfinished run of this step set aside: they are tried again."""
+    for rejection in read_rejections(run):
+        if rejection.step == STEP:
+            remove_rejection(run, rejection.volume_id)

@@ -1,0 +1,148 @@
+"""The settings of the networks: synthetic tumors, CouinaudNet and the segmenter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise `ValueError` with a message that names the field, unless the condition holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisConfig:
+    """Synthetic tumors injected into healthy slices."""
+
+    style: Literal["superpixel", "textured"] = "superpixel"
+    """`superpixel`: the authors' deformed ellipse with Beta-distributed contrast; `textured`: soft textured lesions,
+    mostly hypodense, after Hu et al. (CVPR 2023)."""
+    healthy_fraction: float = 0.25
+    """Share of training slices that stay without a tumor (target all zero)."""
+    maximum_tumors: int = 3
+    """At most this many tumors on one slice (`textured`; `superpixel` draws one)."""
+    minimum_segment_area_mm2: float = 200.0
+    """Segments smaller than this on the slice receive no tumor."""
+    minimum_radius_mm: float = 4.0
+    """Smallest tumor radius (`textured`)."""
+    maximum_radius_mm: float = 35.0
+    """Largest tumor radius (`textured`)."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(0 <= self.healthy_fraction <= 1, f"synthesis.healthy_fraction: in [0, 1], got {self.healthy_fraction}")
+        require(self.maximum_tumors >= 1, f"synthesis.maximum_tumors: at least 1, got {self.maximum_tumors}")
+        require(
+            0 < self.minimum_radius_mm <= self.maximum_radius_mm,
+            f"synthesis.minimum_radius_mm must be in (0, maximum_radius_mm], got {self.minimum_radius_mm}"
+            f" and {self.maximum_radius_mm}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CouinaudNetConfig:
+    """CouinaudNet: an inpainting network and a difference spotting network, trained on healthy slices only."""
+
+    segment_input: Literal["hint", "blank"] = "hint"
+    """What the inpainting network sees of the segment: the image with the mask as a hint, or the image with the
+    segment blanked."""
+    inpainting_widths: tuple[int, ...] = (64, 128, 256, 512)
+    """Channels per level of the inpainting network."""
+    spotting_widths: tuple[int, ...] = (64, 128, 256, 512)
+    """Channels per level of the difference spotting network."""
+    normalization: Literal["window", "liver_median"] = "window"
+    """Gray values as gray / 255, or as (HU - median liver HU of the volume) / 40."""
+    smoothing_sigma_px: float = 0.0
+    """Gaussian smoothing of the network's input in pixels (the authors' sister code amounts to 2)."""
+    patch_size: int = 0
+    """Side of random training crops in pixels; 0 trains on whole slices."""
+    epochs: int = 8
+    """Passes over the healthy slices."""
+    batch_size: int = 4
+    """Slices per step and worker."""
+    learning_rate: float = 1e-4
+    """Peak rate of Adam."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Learning rate over the epochs."""
+    positive_weight: float = 5.0
+    """Weight of tumor pixels in the cross entropy of the difference spotting network."""
+    dice_weight: float = 0.0
+    """Weight of a soft Dice term beside the cross entropy."""
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    """Autocast precision of the forward pass."""
+    num_workers: int = 1
+    """Ray Train workers."""
+    cpus_per_worker: float = 1.0
+    """CPUs that each worker reserves."""
+    use_gpu: bool = False
+    """One GPU per worker."""
+    maximum_failures: int = 3
+    """Worker failures that training survives."""
+    prediction_batch_size: int = 16
+    """Slices per forward pass at prediction."""
+    prediction_actors: int = 1
+    """Actors that predict; each loads the model once."""
+    predict_relabeled: bool = True
+    """Predict also slices that ILR made healthy, in the whole liver, so that the evaluation can show what
+    refinement removed. Training never uses them."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name in ("epochs", "batch_size", "num_workers", "prediction_batch_size", "prediction_actors"):
+            require(getattr(self, name) >= 1, f"couinaudnet.{name}: at least 1, got {getattr(self, name)}")
+        require(self.learning_rate > 0, f"couinaudnet.learning_rate: must be positive, got {self.learning_rate}")
+        for name in ("inpainting_widths", "spotting_widths"):
+            require(
+                len(getattr(self, name)) >= 2, f"couinaudnet.{name}: at least two levels, got {getattr(self, name)}"
+            )
+        require(self.patch_size >= 0, f"couinaudnet.patch_size: not negative, got {self.patch_size}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterConfig:
+    """The segmentation network: nnU-Net v2 trained on refined pseudo labels."""
+
+    configuration: Literal["2d", "3d_fullres"] = "2d"
+    """nnU-Net configuration."""
+    epochs: int = 1000
+    """Training epochs."""
+    iterations_per_epoch: int = 250
+    """Steps per epoch."""
+    initial_learning_rate: float = 1e-2
+    """Start of nnU-Net's polynomial schedule."""
+    batch_size: int = 0
+    """0 keeps the planned batch size."""
+    patch_size: int = 0
+    """In-plane side of the training patch; 0 keeps the planned one."""
+    base_features: int = 0
+    """Features of the first stage (doubled per stage, at most 16 times); 0 keeps the planned ones."""
+    stages: int = 0
+    """Number of resolution stages; 0 keeps the planned ones."""
+    gpu_memory_target_gb: float = 8.0
+    """Memory that nnU-Net's planner plans for."""
+    normalization: Literal["window", "liver_median"] = "window"
+    """Intensities that nnU-Net sees, as in `couinaudnet.normalization`."""
+    checkpoint_every: int = 10
+    """Epochs between checkpoints."""
+    mirroring: bool = True
+    """Mirror at prediction (test-time augmentation)."""
+    threshold: float = 0.5
+    """Threshold on the predicted tumor probability on the native grid."""
+    num_workers: int = 1
+    """Ray Train workers."""
+    cpus_per_worker: float = 1.0
+    """CPUs that each worker reserves."""
+    use_gpu: bool = False
+    """One GPU per worker."""
+    maximum_failures: int = 3
+    """Worker failures that training survives."""
+    prediction_actors: int = 1
+    """Actors that predict; each loads the model once."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name in ("epochs", "iterations_per_epoch", "num_workers", "checkpoint_every", "prediction_actors"):
+            require(getattr(self, name) >= 1, f"segmenter.{name}: at least 1, got {getattr(self, name)}")
+        require(0 < self.threshold < 1, f"segmenter.threshold: in (0, 1), got {self.threshold}")
