@@ -1,0 +1,69 @@
+"""Search settings with Ray Tune: tau and c of pixel-level label refinement, or ILR's minimum area and the synthesis."""
+
+from __future__ import annotations
+
+from pipeline.command_line import run_job
+from pipeline.config import PipelineConfig
+from pipeline.steps import Step
+
+
+def main(config: PipelineConfig) -> int:
+    """Sweep a space of `tune_spaces/`; write its points and the best settings as a file that `--config` takes."""
+    return tune_refinement(config) if config.tune.space == "label_refinement" else tune_synthesis(config)
+
+
+def tune_refinement(config: PipelineConfig) -> int:
+    """Search tau and c from the statistics; write the whole surface, and print the best point beside the paper's."""
+    with Step.begin(config, "tune_label_refinement", needs=("sweep_statistics",)) as step:
+        from pipeline.stages.session import ray_session
+        from pipeline.stages.tune_refinement import sweep_refinement
+        from pipeline.stages.tuning import check_search
+        from pipeline.sweep.config_file import recall_settings
+        from pipeline.sweep.files import choose_points, read_sweep_volumes, write_refinement_sweep
+        from pipeline.sweep.points import SCALE, THRESHOLD, WINDOW, format_points, measure_surface
+        from tune_spaces.label_refinement import SPACE
+
+        tuned, made = config.tune, recall_settings(step.run, config, keep=WINDOW)
+        check_search(tuned)
+        volumes, radii = read_sweep_volumes(step.run, made)
+        with ray_session(config.ray):
+            points = sweep_refinement(step.run, made, SPACE, volumes, radii)
+        surface = measure_surface(volumes, SPACE[THRESHOLD].grid, SPACE[SCALE].grid, radii)
+        chosen = choose_points(points, surface, tuned.objective, volumes, radii)
+        referenced = sum(volume.has_reference for volume in volumes)
+        about = {**vars(tuned), "points": len(points), "volumes": len(volumes), "with_reference": referenced}
+        write_refinement_sweep(step.run, made, surface, chosen, about)
+        print(f"{len(points)} points, {len(volumes)} {tuned.split} volumes, {referenced} with reference masks")
+        print(format_points({name: chosen[name] for name in ("best", "paper")}))
+        print(f"Settings for --config: {step.run.path('tune', tuned.space, 'best.toml')}")
+        return step.commit(taken=len(points), given=len(points), **about, best=chosen["best"].to_json())
+
+
+def tune_synthesis(config: PipelineConfig) -> int:
+    """Search ILR's minimum area and the synthesis by short trainings, each in a branch of the run folder."""
+    with Step.begin(config, "tune_synthesis", needs=("ingest",)) as step:
+        from pipeline.stages.session import ray_session
+        from pipeline.stages.tune_synthesis import sweep_synthesis
+        from pipeline.stages.tuning import check_search
+        from pipeline.sweep.config_file import recall_settings
+        from pipeline.sweep.files import select_volumes, write_synthesis_sweep
+        from pipeline.sweep.points import EPOCHS, pick_best
+        from tune_spaces.synthesis import SPACE
+
+        tuned, made = config.tune, recall_settings(step.run, config, keep=("couinaudnet.epochs",))
+        check_search(tuned)
+        volumes = select_volumes(step.run, tuned)
+        with ray_session(config.ray):
+            points = sweep_synthesis(step.run, made, SPACE, volumes)
+        longest = max(point.figures[EPOCHS] for point in points)
+        best = pick_best([point for point in points if point.figures[EPOCHS] == longest], tuned.objective)
+        about = {**vars(tuned), "points": len(points), "volumes": len(volumes)}
+        write_synthesis_sweep(step.run, recall_settings(step.run, config), points, best, about)
+        for name, value in best.to_json().items():
+            print(f"{name:<32}{value:.4g}" if isinstance(value, float) else f"{name:<32}{value}")
+        print(f"Settings for --config: {step.run.path('tune', tuned.space, 'best.toml')}")
+        return step.commit(taken=len(points), given=len(points), **about, best=best.to_json())
+
+
+if __name__ == "__main__":
+    run_job(main)

@@ -1,0 +1,188 @@
+"""A sweep of ILR and the synthesis with Ray Tune: each trial is a branch of the run folder with a training of its own.
+
+A trial refines the image labels, trains, predicts, counts the statistics and measures; at each of a few training
+lengths it reports, and the scheduler (ASHA) decides whether it trains on, from its checkpoint. The work is done in
+tasks outside of the trial, which reserves no CPU: what a trial starts itself would be confined to what it reserves,
+and a training inside it would wait for ever.
+"""
+
+from __future__ import annotations
+
+import math
+import posixpath
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.branch_folder import BranchFolder
+from pipeline.config import PipelineConfig
+from pipeline.pixel_labels import window_radius
+from pipeline.run_folder import RunFolder
+from pipeline.slabs import VolumeRow, read_volume_rows
+from pipeline.stages.base import Row, Stage
+from pipeline.stages.count_statistics import CountStatistics
+from pipeline.stages.healthy_slices import CountHealthySlices
+from pipeline.stages.predict_tumors import predict_tumors
+from pipeline.stages.refine_image_labels import RefineImageLabels
+from pipeline.stages.session import ray_session, work_items
+from pipeline.stages.tuning import name_sweep, run_sweep
+from pipeline.sweep.config_file import replace_settings
+from pipeline.sweep.points import EPOCHS, Evaluated, Settings, Space, measure_surface
+from pipeline.sweep.statistics_table import TABLE, read_statistics
+from pipeline.training_history import COUINAUDNET
+
+_RESOURCES = {"cpu": 0, "memory": 1e6}
+"""Ray wants a trial to reserve something."""
+CONCURRENT = 1
+_KEPT = "kept"
+"""Folder of the checkpoints that longer trainings go on from."""
+
+
+def training_lengths(epochs: int) -> tuple[int, ...]:
+    """Return the epochs after which trials are compared: a quarter, half and all of them.
+
+    Example:
+        >>> training_lengths(16), training_lengths(1)
+        ((4, 8, 16), (1,))
+    """
+    return tuple(sorted({max(1, epochs // 4), max(1, epochs // 2), epochs}))
+
+
+def sweep_synthesis(
+    run: RunFolder, config: PipelineConfig, space: Space, volumes: Sequence[VolumeRow]
+) -> list[Evaluated]:
+    """Evaluate the points of a space in Ray Tune trials, going on where the sweep was begun before.
+
+    Args:
+        run: Run folder; branches go to `tune/synthesis/branches/`.
+        config: Settings of the run, and those of the sweep.
+        space: Ranges of the settings.
+        volumes: The volumes to measure on.
+
+    Returns:
+        One entry per trial with its figures at the last length that it reached, `epochs`.
+    """
+    from ray import tune
+    from ray.tune.schedulers import ASHAScheduler
+
+    config = replace_settings(config, {"couinaudnet.predict_relabeled": False})  # nobody looks at them here
+    lengths = training_lengths(config.couinaudnet.epochs)
+    volume_ids = [volume.volume_id for volume in volumes]
+    data = (config.image_labels, config.synthesis, config.couinaudnet, config.pixel_labels, volume_ids)
+    return run_sweep(
+        run,
+        name_sweep(config, space, data),
+        config,
+        space,
+        tune.with_parameters(train_and_measure, parent=run.uri, config=config, volume_ids=volume_ids),
+        resources=_RESOURCES,
+        origin=read_settings(config, space),
+        concurrent=CONCURRENT,
+        scheduler=ASHAScheduler(time_attr=EPOCHS, max_t=lengths[-1], grace_period=lengths[0], reduction_factor=2),
+        reuse_actors=False,
+    )
+
+
+def read_settings(config: PipelineConfig, space: Space) -> Settings:
+    """Return a config's values of a space's settings."""
+    pairs = {name: name.split(".") for name in space}
+    return {name: getattr(getattr(config, section), key) for name, (section, key) in pairs.items()}
+
+
+def train_and_measure(settings: dict[str, Any], parent: str, config: PipelineConfig, volume_ids: list[str]) -> None:
+    """Report the figures of one point at each training length: a Ray Tune trial."""
+    import ray
+    from ray import tune
+
+    uri = posixpath.join(parent, "tune", "synthesis", "branches", tune.get_context().get_trial_id())
+    tuned = replace_settings(config, settings)
+    measure = ray.remote(measure_length).options(num_cpus=0, scheduling_strategy="DEFAULT")
+    for epochs in training_lengths(config.couinaudnet.epochs):
+        figures = ray.get(measure.remote(BranchFolder(uri, parent), tuned, volume_ids, epochs))
+        tune.report({**figures, EPOCHS: epochs})
+
+
+def measure_length(
+    run: BranchFolder, config: PipelineConfig, volume_ids: Sequence[str], epochs: int
+) -> dict[str, float]:
+    """Train a branch up to a length and measure its refined pseudo masks.
+
+    Args:
+        run: The branch. Lengths that it has measured are read.
+        config: Settings of the branch.
+        volume_ids: Volumes to measure on.
+        epochs: Length of the training, counted from its beginning.
+
+    Returns:
+        The figures of `pipeline.sweep.points.FIGURES` at the config's tau and c.
+    """
+    done = ("measured", f"{epochs:05d}.json")
+    if not run.exists(*done):
+        with ray_session(config.ray):
+            _refine_labels(run, config)
+            _train(run, replace_settings(config, {"couinaudnet.epochs": epochs}))
+            run.write_json(_measure(run, config, volume_ids), *done)
+    figures: Mapping[str, float | None] = run.read_json(*done)
+    return {name: float("nan") if value is None else value for name, value in figures.items()}
+
+
+def _refine_labels(run: RunFolder, config: PipelineConfig) -> None:
+    """Write the image labels of all volumes."""
+    work = [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in read_volume_rows(run)]
+    _apply(RefineImageLabels(run, config.image_labels), work)
+
+
+def _train(run: RunFolder, config: PipelineConfig) -> None:
+    """Train CouinaudNet up to the config's epochs, from the end of a shorter training on.
+
+    Training publishes its network and drops its checkpoints at the end, so the last one is set aside for a longer one.
+    """
+    from pipeline.models.checkpoint import CHECKPOINTS, DESCRIPTION, newest_checkpoint
+    from pipeline.stages.train_couinaudnet import train_couinaudnet
+
+    epochs = config.couinaudnet.epochs
+    if run.exists(COUINAUDNET, DESCRIPTION) and run.read_json(COUINAUDNET, DESCRIPTION)[EPOCHS] != epochs:
+        run.remove(COUINAUDNET, DESCRIPTION)
+    kept = run.names(COUINAUDNET, _KEPT)
+    if kept and newest_checkpoint(run) is None:
+        _copy_checkpoint(run, kept[-1], _KEPT, CHECKPOINTS)
+    rows = read_volume_rows(run, "train")
+    slabs = _apply(CountHealthySlices(run), [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in rows])
+    for record in train_couinaudnet(run, config, slabs):
+        newest = newest_checkpoint(run)
+        if record["epoch"] + 1 == epochs and newest is not None:
+            _copy_checkpoint(run, newest, CHECKPOINTS, _KEPT)
+
+
+def _measure(run: RunFolder, config: PipelineConfig, volume_ids: Sequence[str]) -> dict[str, float | None]:
+    """Predict and count the volumes; return the figures at the config's tau and c.
+
+    Raises:
+        RuntimeError: If a volume cannot be counted.
+    """
+    labels = config.pixel_labels
+    volumes = {row.volume_id: row for row in read_volume_rows(run) if row.volume_id in volume_ids}
+    for table in ("probabilities", TABLE):
+        run.remove(table)  # of a shorter training
+    work = [{"volume_id": row.volume_id, "slab": slab} for row in volumes.values() for slab in row.slabs]
+    for _ in predict_tumors(run, config, work_items(work)).iter_rows():
+        pass
+    parts = [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in volumes.values()]
+    for row in _apply(CountStatistics(run, config.grid, labels.radius, volumes), parts):
+        if row["code"]:
+            raise RuntimeError(f"{row['volume_id']}: {row['code']}: {row['message']}")
+    statistics = [read_statistics(run, row) for row in volumes.values()]
+    radii = [window_radius(labels, row.spacing_mm[0]) for row in volumes.values()]
+    (point,) = measure_surface(statistics, [labels.threshold], [labels.scale], radii).points()
+    return {name: value if math.isfinite(value) else None for name, value in point.figures.items()}
+
+
+def _apply(stage: Stage, work: Sequence[Row]) -> list[Row]:
+    """Run a stage over work items and return its rows."""
+    return list(work_items(work).map_batches(stage, batch_size=1, batch_format="pyarrow").iter_rows())
+
+
+def _copy_checkpoint(run: RunFolder, name: str, source: str, target: str) -> None:
+    """Copy a checkpoint between two folders; `training.json`, which makes it whole, comes last."""
+    files = run.names(COUINAUDNET, source, name)
+    for file in sorted(files, key=lambda file: file == "training.json"):
+        run.write_bytes(run.read_bytes(COUINAUDNET, source, name, file), COUINAUDNET, target, name, file)

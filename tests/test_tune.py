@@ -1,0 +1,233 @@
+"""Sweeps through Ray Tune on a small run folder: the best point is brute force's, and a stopped sweep is taken up."""
+
+import dataclasses
+import os
+import signal
+import time
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from jobs import sweep_statistics, tune
+from pipeline.command_line import load_config
+from pipeline.config import GridConfig, PipelineConfig, PixelLabelConfig, TuneConfig
+from pipeline.errors import RefusedInputError
+from pipeline.image_labels import encode_segments
+from pipeline.metrics import count_masks, dice_per_case
+from pipeline.run_folder import RunFolder
+from pipeline.schema import encode, references_schema
+from pipeline.slabs import write_volume_row
+from pipeline.stages.tuning import check_search, make_search, name_sweep, run_sweep, to_param_space
+from pipeline.sweep.files import read_sweep_volumes
+from pipeline.sweep.points import SCALE, THRESHOLD, Choice, LogUniform, Uniform
+from tests.label_cases import by_slab, write_predictions, write_volume
+from tests.test_refinement_statistics import refine_masks
+from tune_spaces import label_refinement
+
+SHAPE, SLAB = (16, 16), 4
+SIX_POINTS = {
+    THRESHOLD: Uniform(0.1, 0.9, grid=(0.3, 0.5, 0.7)),
+    SCALE: LogUniform(1, 10, grid=(2.0, 5.0)),
+}
+
+
+def tiny_config(folder, **tuned):
+    return PipelineConfig(
+        run=str(folder),
+        grid=GridConfig(height=SHAPE[0], width=SHAPE[1], slab_length=SLAB),
+        tune=TuneConfig(**{"split": "train", **tuned}),
+    )
+
+
+def write_case(run, rng, volume_id, count, split="train", has_reference=True):
+    """A volume whose tumor drifts through its slices, seen with noise; its case as the oracle takes it."""
+    index = np.arange(count, dtype=np.int32)
+    refined = np.tile(encode_segments([3]), (count, 1)) & (rng.random(count) < 0.9)[:, None]
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    distance = np.stack([np.hypot(y - 8, x - 6 - 0.5 * k) for k in index])
+    probability = np.clip(255 - 30 * distance + rng.integers(-60, 60, distance.shape), 0, 255).astype(np.uint8)
+    row = write_volume(run, volume_id, index, [3], SLAB, split)
+    write_volume_row(run, dataclasses.replace(row, has_reference=has_reference))
+    write_predictions(run, row, index, refined, probability, SLAB)
+    reference = distance < 4
+    for name, at in by_slab(index, SLAB) if has_reference else ():
+        columns = {"volume_id": [volume_id] * len(at), "slice_index": index[at], "reference_mask": reference[at]}
+        run.write_table(encode(columns, references_schema(*SHAPE)), "references", "grid", volume_id, name)
+    return index, refined.any(axis=1), probability, reference
+
+
+@pytest.fixture(scope="module")
+def swept(ray_cluster, tmp_path_factory):
+    """A run folder with statistics, and its cases."""
+    folder = tmp_path_factory.mktemp("swept")
+    run, rng = RunFolder(str(folder)), np.random.default_rng(3)
+    cases = [write_case(run, rng, f"v{number}", count) for number, count in enumerate([9, 6, 13])]
+    write_case(run, rng, "unknown", 5, "validation", has_reference=False)
+    run.write_json({"quarantined": {}}, "reports", "predict_tumors.json")
+    run.write_json({"enabled": True, "threshold": 0.5, "scale": 2.0}, "settings", "pixel_labels.json")
+    assert sweep_statistics.main(tiny_config(folder)) == 0
+    return folder, cases
+
+
+def brute_force(cases, threshold, scale):
+    masks = [refine_masks(case, threshold, scale)[1] for case in cases]
+    return dice_per_case([count_masks(mask, case[3]) for mask, case in zip(masks, cases, strict=True)])
+
+
+def test_grid_finds_the_best_of_brute_force_and_writes_it_down(swept, monkeypatch, capsys):
+    folder, cases = swept
+    monkeypatch.setattr(label_refinement, "SPACE", SIX_POINTS)
+    assert tune.main(tiny_config(folder)) == 0
+    run = RunFolder(str(folder))
+    expected = {(tau, c): brute_force(cases, tau, c) for tau in (0.3, 0.5, 0.7) for c in (2.0, 5.0)}
+    found = run.read_json("tune", "label_refinement", "best.json")
+    threshold, scale = max(expected, key=expected.get)
+    assert (found["best"][THRESHOLD], found["best"][SCALE]) == (threshold, scale)
+    assert found["best"]["dice_per_case"] == expected[threshold, scale]
+    assert found["paper"]["dice_per_case"] == expected[0.5, 5.0]
+    assert (found["points"], found["volumes"], found["with_reference"]) == (6, 3, 3)
+    surface = pq.read_table(run.path("tune", "label_refinement", "surface.parquet")).to_pylist()
+    assert {(row["threshold"], row["scale"]): row["dice_per_case"] for row in surface} == expected
+    assert run.read_bytes("tune", "label_refinement", "surface.png").startswith(b"\x89PNG")
+    config = load_config(run.path("tune", "label_refinement", "best.toml"))
+    assert config.pixel_labels == PixelLabelConfig(threshold=threshold, scale=scale)
+    assert config.grid == tiny_config(folder).grid
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:4]] == ["best", "paper"]
+    assert f"{expected[0.5, 5.0]:.4f}" in lines[3]
+
+
+def test_finished_sweep_evaluates_nothing_again(swept, monkeypatch):
+    folder, _ = swept
+    monkeypatch.setattr(label_refinement, "SPACE", SIX_POINTS)
+    sweeps = Path(folder, "tune", "label_refinement")
+    assert tune.main(tiny_config(folder)) == 0
+    reported = {path: path.read_bytes() for path in sweeps.rglob("result.json")}  # with the time of the report
+    assert len(reported) == 6
+    assert tune.main(tiny_config(folder)) == 0
+    assert {path: path.read_bytes() for path in sweeps.rglob("result.json")} == reported
+
+
+def interrupt_once(settings, folder, process):
+    """A trial that leaves a mark; the fourth that starts interrupts the job, the first time."""
+    from ray import tune as ray_tune
+
+    Path(folder, uuid.uuid4().hex).touch()
+    stop = Path(folder, "stop")
+    if stop.exists() and len(os.listdir(folder)) > 4:
+        stop.unlink()
+        os.kill(process, signal.SIGINT)
+        time.sleep(5)
+    ray_tune.report({"stability": settings[THRESHOLD]})
+
+
+def test_interrupted_sweep_goes_on_with_what_is_left(ray_cluster, tmp_path, monkeypatch):
+    from ray import tune as ray_tune
+
+    monkeypatch.setenv("TUNE_GLOBAL_CHECKPOINT_S", "0")  # else every 10 s
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    (marks / "stop").touch()
+    config = tiny_config(tmp_path, objective="stability")
+    trial = ray_tune.with_parameters(interrupt_once, folder=str(marks), process=os.getpid())
+    arguments = (RunFolder(config.run), "sweep", config, SIX_POINTS, trial)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(*arguments, resources={"cpu": 1}, concurrent=1)
+    before = len(os.listdir(marks))
+    points = run_sweep(*arguments, resources={"cpu": 1}, concurrent=1)
+    assert [point.figures["stability"] for point in points] == [0.3, 0.3, 0.5, 0.5, 0.7, 0.7]
+    assert 4 <= before <= 5
+    assert len(os.listdir(marks)) <= 7  # three were done, at most one is repeated
+
+
+def fail_once(settings, folder):
+    """A trial that leaves a mark; one point fails the first time."""
+    from ray import tune as ray_tune
+
+    Path(folder, uuid.uuid4().hex).touch()
+    broken = Path(folder, "broken")
+    if settings == {THRESHOLD: 0.5, SCALE: 5.0} and broken.exists():
+        broken.unlink()
+        raise ValueError("no luck")
+    ray_tune.report({"stability": settings[SCALE]})
+
+
+def test_failed_trial_is_an_error_and_is_repeated_alone(ray_cluster, tmp_path):
+    from ray import tune as ray_tune
+
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    (marks / "broken").touch()
+    config = tiny_config(tmp_path, objective="stability")
+    arguments = (RunFolder(config.run), "sweep", config, SIX_POINTS)
+    trial = ray_tune.with_parameters(fail_once, folder=str(marks))
+    with pytest.raises(RuntimeError, match="1 of 6 trials failed; the same command repeats only those"):
+        run_sweep(*arguments, trial, resources={"cpu": 1})
+    assert len(run_sweep(*arguments, trial, resources={"cpu": 1})) == 6
+    assert len(os.listdir(marks)) == 7
+
+
+@pytest.mark.parametrize("search", ["random", "optuna"])
+def test_drawn_points_begin_with_the_paper(swept, monkeypatch, search):
+    folder, cases = swept
+    monkeypatch.setattr(label_refinement, "SPACE", SIX_POINTS)
+    assert tune.main(tiny_config(folder, search=search, samples=4)) == 0
+    found = RunFolder(str(folder)).read_json("tune", "label_refinement", "best.json")
+    best = found["best"]
+    assert found["points"] == 4
+    assert best["dice_per_case"] == brute_force(cases, best[THRESHOLD], best[SCALE])
+    assert best["dice_per_case"] >= found["paper"]["dice_per_case"]
+
+
+def test_optuna_draws_what_follows_from_the_seed():
+    draws = []
+    for seed in (3, 3, 4):
+        search = make_search("optuna", seed, {}, None).searcher
+        search.set_search_properties("dice_per_case", "max", to_param_space(SIX_POINTS, "optuna"))
+        draws.append([search.suggest(str(number)) for number in range(4)])
+    assert draws[0] == draws[1] != draws[2]
+    assert all(0.1 <= point[THRESHOLD] <= 0.9 and 1 <= point[SCALE] <= 10 for point in draws[0])
+
+
+def test_objective_without_references_is_refused_and_names_the_other(swept):
+    folder, _ = swept
+    run = RunFolder(str(folder))
+    with pytest.raises(RefusedInputError, match=r"none of 1 validation volumes has one; .* stability"):
+        read_sweep_volumes(run, tiny_config(folder, split="validation"))
+    volumes, radii = read_sweep_volumes(run, tiny_config(folder, split="validation", objective="stability"))
+    assert [volume.volume_id for volume in volumes] == ["unknown"]
+    assert radii == [1]
+
+
+def test_split_without_volumes_is_refused(tmp_path):
+    with pytest.raises(RefusedInputError, match=r"no train volume names a segment; use --tune.split validation"):
+        read_sweep_volumes(RunFolder(str(tmp_path)), tiny_config(tmp_path))
+
+
+def test_window_beyond_the_statistics_is_refused(swept):
+    folder, _ = swept
+    config = dataclasses.replace(tiny_config(folder), pixel_labels=PixelLabelConfig(radius=2))
+    with pytest.raises(RefusedInputError, match="radius is 2, but the statistics reach 1: run sweep_statistics"):
+        read_sweep_volumes(RunFolder(str(folder)), config)
+
+
+def test_search_without_its_library_is_refused(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(RefusedInputError, match=r"pip install 'liver-label-refinement\[tune\]'"):
+        check_search(TuneConfig(search="optuna"))
+
+
+def test_sweep_is_known_by_what_shapes_it(tmp_path):
+    config = tiny_config(tmp_path)
+    name = name_sweep(config, SIX_POINTS, ["v0"])
+    others = [
+        name_sweep(tiny_config(tmp_path, objective="stability"), SIX_POINTS, ["v0"]),
+        name_sweep(tiny_config(tmp_path, search="random"), SIX_POINTS, ["v0"]),
+        name_sweep(config, {**SIX_POINTS, SCALE: Choice((1.0,))}, ["v0"]),
+        name_sweep(config, SIX_POINTS, ["v0", "v1"]),
+    ]
+    assert name == name_sweep(config, SIX_POINTS, ["v0"])
+    assert len({name, *others}) == 5
