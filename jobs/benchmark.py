@@ -1,44 +1,48 @@
-"""Measure the pipeline's own operations on this machine, as ratios within one run."""
+"""Measure the pipeline's own operations on this machine, as ratios within one run: `jobs.benchmark refinement`.
+
+The cohort is as large as `phantom` and `grid` say, and is written once, to RUN/benchmark. Ratios are medians of paired
+rounds.
+"""
 
 from __future__ import annotations
+
+import sys
 
 from pipeline.command_line import run_job
 from pipeline.config import PipelineConfig
 from pipeline.steps import Step
 
-ROUNDS = 5
-SLICES = 512
+SUBJECT = "refinement"
 
 
 def main(config: PipelineConfig) -> int:
-    """Time PLR against a copy of the same bytes and against its plain definition, and the decoding of a phantom."""
-    from pipeline.benchmarks import draw_probability, measure, refine_plainly
-    from pipeline.phantom import list_phantoms, make_phantom
-    from pipeline.pixel_labels import refine_pixel_labels
+    """Compare PLR with a copy of its bytes, with bare processes and with a sweep; write `reports/benchmark.json`."""
+    from pipeline.benchmarks.cohort import open_cohort
+    from pipeline.benchmarks.kernels import measure_kernels
+    from pipeline.benchmarks.refinement import compare, summarize
+    from pipeline.stages.benchmark_refinement import RefinementFlows
+    from pipeline.stages.session import ray_session
 
     step = Step.begin(config, "benchmark")
-    labels = config.pixel_labels
-    probability, slice_index = draw_probability(config.seed, SLICES, config.grid.height, config.grid.width)
-    phantom_id = list_phantoms(config.phantom, config.seed)[0].volume_id
-    seconds = measure(
-        {
-            "copy": probability.copy,
-            "plr": lambda: refine_pixel_labels(probability, slice_index, labels.threshold, labels.scale),
-            "plr_plain": lambda: refine_plainly(probability, labels.threshold, labels.scale),
-            "phantom": lambda: make_phantom(config.phantom, config.seed, phantom_id),
-        },
-        ROUNDS,
+    run, volumes, deep = open_cohort(config)
+    kernel = measure_kernels(config)
+    flows = RefinementFlows(run, config, volumes, deep)
+    with ray_session(config.ray):
+        memory = flows.measure_memory()
+        timings = flows.measure_time()
+    figures = summarize(kernel, timings, memory, len(volumes), flows.slices)
+    for row in (rows := compare(figures)):
+        value = "not measured" if row["value"] is None else f"{row['value']:.3f}"
+        print(f"{row['figure']:<45} {value:>12}  to reach {row['to_reach']:<8} {'yes' if row['reached'] else 'NO'}")
+    return step.commit(
+        taken=flows.slices, given=flows.slices, figures=figures, targets=rows, seconds_of=timings.seconds
     )
-    figures = {
-        "plr_us_per_slice": 1e6 * seconds["plr"] / SLICES,
-        "plr_over_copy": seconds["plr"] / seconds["copy"],
-        "plain_over_plr": seconds["plr_plain"] / seconds["plr"],
-        "phantom_seconds": seconds["phantom"],
-    }
-    for name, value in figures.items():
-        print(f"{name:>18} {value:10.3f}")
-    return step.commit(taken=SLICES, given=SLICES, figures=figures)
+
+
+def take_subject(arguments: list[str]) -> list[str]:
+    """Return a command line without the name of what is measured, if it begins with it."""
+    return arguments[1:] if arguments[:1] == [SUBJECT] else arguments
 
 
 if __name__ == "__main__":
-    run_job(main)
+    run_job(main, take_subject(sys.argv[1:]))
