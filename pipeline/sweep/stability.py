@@ -1,5 +1,4 @@
-"""How good refined masks look without any reference mask: they go on from slice to slice, fit the probabilities, and
-leave room.
+"""How plausible refined masks are, without any reference: they go on along z, fit the probabilities and leave room.
 
 All of it follows from the statistics of `pipeline.sweep.statistics`. With l_k the level from which on a pixel is
 in the refined mask r_k of slice k, per volume
