@@ -1,7 +1,7 @@
 import csv
 import io
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -134,7 +134,7 @@ def test_image_labels_are_counted_over_pathological_volumes(evaluated):
 def test_summary_says_with_what_it_was_made(evaluated):
     summary = evaluated[2]
     assert summary["seed"] == 7
-    assert summary["config"]["pixel_labels"] == {"enabled": True, "threshold": 0.5, "scale": 5.0}
+    assert summary["config"]["pixel_labels"] == asdict(PixelLabelConfig())
 
 
 def test_summary_is_strict_json(evaluated):

@@ -2,8 +2,6 @@
 
 import dataclasses
 import os
-import signal
-import time
 import uuid
 from pathlib import Path
 
@@ -109,38 +107,6 @@ def test_finished_sweep_evaluates_nothing_again(swept, monkeypatch):
     assert len(reported) == 6
     assert tune.main(tiny_config(folder)) == 0
     assert {path: path.read_bytes() for path in sweeps.rglob("result.json")} == reported
-
-
-def interrupt_once(settings, folder, process):
-    """A trial that leaves a mark; the fourth that starts interrupts the job, the first time."""
-    from ray import tune as ray_tune
-
-    Path(folder, uuid.uuid4().hex).touch()
-    stop = Path(folder, "stop")
-    if stop.exists() and len(os.listdir(folder)) > 4:
-        stop.unlink()
-        os.kill(process, signal.SIGINT)
-        time.sleep(5)
-    ray_tune.report({"stability": settings[THRESHOLD]})
-
-
-def test_interrupted_sweep_goes_on_with_what_is_left(ray_cluster, tmp_path, monkeypatch):
-    from ray import tune as ray_tune
-
-    monkeypatch.setenv("TUNE_GLOBAL_CHECKPOINT_S", "0")  # else every 10 s
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    (marks / "stop").touch()
-    config = tiny_config(tmp_path, objective="stability")
-    trial = ray_tune.with_parameters(interrupt_once, folder=str(marks), process=os.getpid())
-    arguments = (RunFolder(config.run), "sweep", config, SIX_POINTS, trial)
-    with pytest.raises(KeyboardInterrupt):
-        run_sweep(*arguments, resources={"cpu": 1}, concurrent=1)
-    before = len(os.listdir(marks))
-    points = run_sweep(*arguments, resources={"cpu": 1}, concurrent=1)
-    assert [point.figures["stability"] for point in points] == [0.3, 0.3, 0.5, 0.5, 0.7, 0.7]
-    assert 4 <= before <= 5
-    assert len(os.listdir(marks)) <= 7  # three were done, at most one is repeated
 
 
 def fail_once(settings, folder):
