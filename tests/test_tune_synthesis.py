@@ -1,6 +1,8 @@
 """Trials of the synthesis: branches of a run folder that train on from length to length, through Ray Tune and Train."""
 
 import json
+import math
+import pickle
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from pipeline.config import PipelineConfig
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, references_schema
 from pipeline.slabs import read_volume_rows, slab_name
-from pipeline.stages.tune_synthesis import read_settings, training_lengths
+from pipeline.stages.tune_synthesis import measure_length, read_settings, training_lengths
 from pipeline.sweep.config_file import replace_settings
 from pipeline.sweep.points import Choice, Uniform, grid_points
 from tests.couinaudnet_cases import HEIGHT, SLAB, WIDTH, draw_couinaud_map, tiny_config, write_case
@@ -32,8 +34,6 @@ def test_branch_reads_shared_tables_of_its_parent_and_writes_its_own(tmp_path):
 
 
 def test_branch_travels_as_its_two_folders(tmp_path):
-    import pickle
-
     branch = pickle.loads(pickle.dumps(BranchFolder(str(tmp_path / "branch"), str(tmp_path))))
     assert branch.path("volumes") == str(tmp_path / "volumes")
     assert branch.path("reports") == str(tmp_path / "branch" / "reports")
@@ -61,6 +61,14 @@ def test_shipped_space_fits_the_settings():
     high = {name: values.high for name, values in synthesis.SPACE.items() if not isinstance(values, Choice)}
     assert replace_settings(config, low)
     assert replace_settings(config, high)
+
+
+def test_length_that_was_measured_is_not_trained_again(tmp_path):
+    branch = BranchFolder(str(tmp_path / "branch"), str(tmp_path))
+    branch.write_json({"dice_per_case": None, "stability": 0.25}, "measured", "00002.json")
+    figures = measure_length(branch, tiny_config(tmp_path), ["v"], 2)
+    assert math.isnan(figures["dice_per_case"])
+    assert figures["stability"] == 0.25
 
 
 def write_references(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -23,11 +24,19 @@ class BareProcesses:
         run: Run folder.
         config: Settings.
         volumes: The volumes that work items may name.
+        niceness: Priority of the processes, if it is lower than this process's.
     """
 
-    def __init__(self, count: int, run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow]) -> None:
+    def __init__(
+        self,
+        count: int,
+        run: RunFolder,
+        config: PipelineConfig,
+        volumes: Mapping[str, VolumeRow],
+        niceness: int = 0,
+    ) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would take over Ray's threads half dead
-        self._pool = context.Pool(count, _set_up, (run, config, volumes))
+        self._pool = context.Pool(count, _set_up, (niceness, run, config, volumes))
 
     def __enter__(self) -> BareProcesses:
         return self
@@ -44,8 +53,9 @@ class BareProcesses:
         return sum(self._pool.imap_unordered(_refine, work))
 
 
-def _set_up(run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow]) -> None:
-    """Keep what all work items share."""
+def _set_up(niceness: int, run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow]) -> None:
+    """Keep what all work items share, and step back to the given priority."""
+    os.nice(max(0, niceness - os.nice(0)))
     _given[:] = [(run, config, volumes)]
 
 

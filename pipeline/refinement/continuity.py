@@ -17,7 +17,7 @@ from pipeline.arrays import BoolArray, Float64Array, Int32Array, UInt8Array
 WordArray = NDArray[np.uint64]
 
 _WORD_BITS = 64
-_WINDOW_BYTES = 1 << 18
+_WINDOW_BYTES = 1 << 19
 """Packed masks that are counted at once."""
 
 

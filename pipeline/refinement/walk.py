@@ -24,7 +24,7 @@ from pipeline.refinement.levels import LEVELS, effective_levels, threshold_level
 _WINDOW_BYTES = 1 << 20
 """Probabilities of a window: half of a usual second-level cache."""
 _BUFFER_BYTES = 1 << 18
-"""Probabilities thresholded at once, through a buffer of as many booleans."""
+"""Probabilities compared at once, through a buffer of as many results."""
 _WORD_PIXELS = 64
 
 
@@ -82,8 +82,7 @@ class RefinementWalk:
         self._lowest = int(effective_levels(np.array([scale]), threshold)[0])  # CI_k is at most c
         self._bytes = mask_bytes(pixels)
         self._step = max(1, window_bytes // max(1, pixels))
-        self._booleans = np.empty(max(pixels, _BUFFER_BYTES), dtype=bool)
-        self._larger = np.empty((self._step // 2, pixels), dtype=np.uint8)
+        self._buffer = np.empty(max(pixels, _BUFFER_BYTES), dtype=np.uint8)
         self._window = ContinuityWindow(black_masks(0, pixels), np.zeros(0, np.int32), radius)
         self._pending: UInt8Array = np.zeros((0, pixels), dtype=np.uint8)
         self._reach = np.zeros((0, 2), dtype=np.int64)
@@ -144,13 +143,15 @@ class RefinementWalk:
 
     def _find_largest(self, probability: UInt8Array) -> UInt8Array:
         """Return the largest level of each pixel over some slices, shape (H W,)."""
-        half = len(probability) // 2
-        # Two streams from memory at a time: a core reads them faster than one.
-        larger = np.maximum(probability[:half], probability[half : 2 * half], out=self._larger[:half])
-        top = np.maximum.reduce(larger, axis=0, initial=0)
-        for odd in probability[2 * half :]:
-            np.maximum(top, odd, out=top)
-        return top
+        count = len(probability)
+        size = min(count, len(self._buffer) // max(1, self.pixels))
+        largest = self._buffer[: size * self.pixels].reshape(size, self.pixels)
+        # From both ends: a core reads two streams of memory faster than one.
+        np.maximum(probability[:size], probability[count - size :], out=largest)
+        for start in range(size, count - size, max(1, size)):
+            part = probability[start : min(start + size, count - size)]
+            np.maximum(largest[: len(part)], part, out=largest[: len(part)])
+        return np.maximum.reduce(largest, axis=0, initial=0)
 
     def _pack(self, probability: UInt8Array, levels: Int64Array, masks: WordArray, words: slice) -> None:
         """Write the packed masks `probability >= levels` of some slices, black outside the given words."""
@@ -159,10 +160,10 @@ class RefinementWalk:
         if width <= 0:
             return
         packed = masks.view(np.uint8)[:, pixels.start // 8 : pixels.start // 8 + mask_bytes(width)]
-        least, step = np.minimum(levels, LEVELS - 1).astype(np.uint8)[:, None], len(self._booleans) // width
+        least, step = np.minimum(levels, LEVELS - 1).astype(np.uint8)[:, None], len(self._buffer) // width
         for start in range(0, len(probability), step):
             rows = slice(start, min(start + step, len(probability)))
-            reached = self._booleans[: (rows.stop - start) * width].reshape(-1, width)
+            reached = self._buffer[: (rows.stop - start) * width].reshape(-1, width).view(np.bool_)
             np.greater_equal(probability[rows, pixels], least[rows], out=reached)
             packed[rows] = np.packbits(reached, axis=1)
         deleted = levels == LEVELS

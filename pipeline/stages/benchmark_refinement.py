@@ -83,7 +83,7 @@ class RefinementFlows:
         """Time the stage on all CPUs and on one, as many bare processes, and the sweep, in turns."""
         known = {volume.volume_id: volume for volume in self.volumes}
         work = cut_work(self.volumes, self.config.grid.slab_length)
-        with BareProcesses(_cpus(), self.run, self.config, known) as processes:
+        with BareProcesses(_cpus(), self.run, self.config, known, _niceness()) as processes:
             operations: dict[str, Callable[[], object]] = {
                 "ray": self.refine,
                 "processes": lambda: processes.refine(work),
@@ -127,3 +127,11 @@ def _cpus() -> int:
     import ray
 
     return int(ray.cluster_resources()["CPU"])
+
+
+def _niceness() -> int:
+    """Return the priority of Ray's workers, which is lower than usual: on a busy machine that makes a difference."""
+    import ray
+
+    niceness: int = ray.get(ray.remote(lambda: os.nice(0)).remote())
+    return niceness

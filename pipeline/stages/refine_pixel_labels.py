@@ -88,7 +88,9 @@ def flow_over_slabs(stage: Stage, work: Sequence[Row], slab_length: int, tasks: 
         blocks_per_cpu = int(np.clip(slices / _BLOCK_SLICES / ray.cluster_resources().get("CPU", 1), 2, 16))
         compute = ray.data.TaskPoolStrategy(size=tasks or None)
         items = work_items(work, blocks_per_cpu)
-        yield from items.map_batches(stage, compute=compute, batch_size=1, batch_format="pyarrow").iter_rows()
+        # Reservations, of use between several operators, would leave all CPUs but one idle for a flow's first second.
+        items.context.op_resource_reservation_enabled = False
+        yield from items.map_batches(stage, compute=compute, batch_size=None, batch_format="pyarrow").iter_rows()
 
 
 def commit_volumes(
