@@ -15,6 +15,7 @@ from pipeline.config_networks import CouinaudNetConfig, SegmenterConfig, Synthes
 __all__ = [
     "RESOURCE_SETTINGS",
     "CouinaudConfig",
+    "CouinaudMethod",
     "CouinaudNetConfig",
     "GridConfig",
     "ImageLabelConfig",
@@ -42,6 +43,7 @@ RESOURCE_SETTINGS = frozenset(
 """Settings that say where a step runs, not what it does: they may change when a run is taken up again."""
 
 Layout = Literal["msd", "ircad", "phantom"]
+CouinaudMethod = Literal["auto", "precomputed", "network", "planes", "territories", "shape"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +134,14 @@ class PhantomConfig:
 class CouinaudConfig:
     """How the Couinaud map of a volume is made."""
 
-    constructor: Literal["precomputed"] = "precomputed"
-    """`precomputed` takes the label map beside the CT (the phantom brings its own)."""
+    method: Annotated[CouinaudMethod, tyro.conf.arg(aliases=["--method"])] = "auto"
+    """`precomputed` takes the label map beside the CT (the phantom brings its own), `network` runs a trained nnU-Net,
+    `planes` and `territories` need vessel masks, `shape` the liver mask alone. `auto` takes the first of precomputed,
+    network, planes and shape that a volume has the input for."""
+    network: str = ""
+    """nnU-Net v2 model folder whose labels 1..8 are the segments, for `network`."""
+    write_maps: bool = False
+    """Also keep each map as `couinaud/VOLUME.nii.gz` on the grid of the CT."""
     maximum_unlabeled_fraction: float = 0.2
     """Liver voxels without a segment take the nearest segment; a map that leaves more than this is rejected."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +38,21 @@ class Geometry:
 
 
 @dataclass(frozen=True)
+class Vessels:
+    """Vessel masks of a volume, all of its shape; None where the source has none.
+
+    Args:
+        hepatic: Hepatic veins, perhaps with the inferior vena cava.
+        portal: Portal vein.
+        undivided: Vessels of both trees in one mask.
+    """
+
+    hepatic: BoolArray | None = None
+    portal: BoolArray | None = None
+    undivided: BoolArray | None = None
+
+
+@dataclass(frozen=True)
 class Volume:
     """One case as read, before it is cut into slices. All arrays have `geometry.shape`.
 
@@ -50,6 +65,7 @@ class Volume:
         split: `train`, `validation` or `test`.
         reference_mask: Tumors drawn by a person, if there are any; for evaluation only.
         couinaud_map: 0 or segment 1..8, if the source has one.
+        vessels: Vessel masks, if the source has any and they are asked for.
         content_sha256: Hash of the input.
     """
 
@@ -60,7 +76,8 @@ class Volume:
     image_label: BoolArray
     split: str = "train"
     reference_mask: BoolArray | None = None
-    couinaud_map: UInt8Array | None = field(default=None)
+    couinaud_map: UInt8Array | None = None
+    vessels: Vessels | None = None
     content_sha256: str = ""
 
 

@@ -20,7 +20,7 @@ def _volume(couinaud_map, liver, spacing_mm=(1.0, 1.0, 1.0)) -> Volume:
 def test_labels_outside_the_liver_are_dropped_and_gaps_take_the_nearest():
     labels = [[[7, 2, 0, 0, 5, 5]]]
     liver = [[[0, 1, 1, 1, 1, 0]]]
-    made = construct(_volume(labels, liver), CouinaudConfig(maximum_unlabeled_fraction=0.5))
+    made = construct(_volume(labels, liver), CouinaudConfig(maximum_unlabeled_fraction=0.5)).labels
     assert made.dtype == np.uint8
     assert made.tolist() == [[[0, 2, 2, 5, 5, 0]]]
 
@@ -48,7 +48,7 @@ def test_completion_equals_a_search_over_all_labeled_voxels():
 
 def test_a_complete_map_comes_back_unchanged():
     labels = np.random.default_rng(0).integers(1, 9, (3, 4, 5)).astype(np.uint8)
-    made = construct(_volume(labels, np.ones(labels.shape)), CouinaudConfig(maximum_unlabeled_fraction=0.0))
+    made = construct(_volume(labels, np.ones(labels.shape)), CouinaudConfig(maximum_unlabeled_fraction=0.0)).labels
     np.testing.assert_array_equal(made, labels)
 
 

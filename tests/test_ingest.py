@@ -66,7 +66,7 @@ def test_tables_equal_a_plain_loop(ingested):
     assert sorted(rows) == sorted(case.volume_id for case in cases)
     for case in cases:
         volume = read_case(case, ingested)
-        plan = plan_slices(volume, construct(volume, ingested.couinaud), grid)
+        plan = plan_slices(volume, construct(volume, ingested.couinaud).labels, grid)
         row = volume_row(volume, plan)
         assert vars(rows[case.volume_id]) == vars(row)
         for slab in plan.slabs:

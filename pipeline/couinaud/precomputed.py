@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.arrays import SEGMENT_COUNT, UInt8Array
+from pipeline.arrays import SEGMENT_COUNT
 from pipeline.config import CouinaudConfig
 from pipeline.couinaud.completion import complete_map
+from pipeline.couinaud.result import CouinaudMap
 from pipeline.errors import CaseError
 from pipeline.volume import Volume
 
 
-def take_precomputed_map(volume: Volume, config: CouinaudConfig) -> UInt8Array:
+def take_precomputed_map(volume: Volume, config: CouinaudConfig) -> CouinaudMap:
     """Check the volume's own label map and complete it inside the liver.
 
     Args:
@@ -19,7 +20,7 @@ def take_precomputed_map(volume: Volume, config: CouinaudConfig) -> UInt8Array:
         config: Bounds the share of the liver that may be without a label.
 
     Returns:
-        uint8 of the volume's shape: segment 1..8 on every liver voxel, 0 elsewhere.
+        The completed map.
 
     Raises:
         CaseError: NO_COUINAUD_MAP, COUINAUD_LABEL for a value outside 0..8, or COUINAUD_INCOMPLETE.
@@ -31,4 +32,5 @@ def take_precomputed_map(volume: Volume, config: CouinaudConfig) -> UInt8Array:
     if largest > SEGMENT_COUNT:
         message = f"the Couinaud map holds the value {largest}, expected 0..{SEGMENT_COUNT}"
         raise CaseError("COUINAUD_LABEL", message, "construct_couinaud")
-    return complete_map(labels, volume.liver_mask, volume.geometry.spacing_mm, config.maximum_unlabeled_fraction)
+    limit = config.maximum_unlabeled_fraction
+    return CouinaudMap(complete_map(labels, volume.liver_mask, volume.geometry.spacing_mm, limit), "precomputed")

@@ -83,7 +83,7 @@ class DecodeVolume(Stage):
         """Read and check a case; CaseError if it cannot be used."""
         volume = read_case(case, self.config)
         check_liver(volume)
-        couinaud_map = construct(volume, self.config.couinaud)
+        couinaud_map = construct(volume, self.config.couinaud).labels
         return volume, plan_slices(volume, couinaud_map, self.config.grid)
 
 
