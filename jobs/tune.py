@@ -15,20 +15,29 @@ def main(config: PipelineConfig) -> int:
 def tune_refinement(config: PipelineConfig) -> int:
     """Search tau and c from the statistics; write the whole surface, and print the best point beside the paper's."""
     with Step.begin(config, "tune_label_refinement", needs=("sweep_statistics",)) as step:
+        from pipeline.stages.measure_surface import measure_cohort
         from pipeline.stages.session import ray_session
         from pipeline.stages.tune_refinement import sweep_refinement
         from pipeline.stages.tuning import check_search
         from pipeline.sweep.config_file import recall_settings
-        from pipeline.sweep.files import choose_points, read_sweep_volumes, write_refinement_sweep
-        from pipeline.sweep.points import SCALE, THRESHOLD, WINDOW, format_points, measure_surface
+        from pipeline.sweep.files import (
+            choose_points,
+            read_sweep_volumes,
+            select_volumes,
+            settle_split,
+            write_refinement_sweep,
+        )
+        from pipeline.sweep.points import SCALE, THRESHOLD, WINDOW, format_points
         from tune_spaces.label_refinement import SPACE
 
+        config = settle_split(step.run, config)
         tuned, made = config.tune, recall_settings(step.run, config, keep=WINDOW)
         check_search(tuned)
         volumes, radii = read_sweep_volumes(step.run, made)
         with ray_session(config.ray):
             points = sweep_refinement(step.run, made, SPACE, volumes, radii)
-        surface = measure_surface(volumes, SPACE[THRESHOLD].grid, SPACE[SCALE].grid, radii)
+            rows, grid = select_volumes(step.run, tuned), (SPACE[THRESHOLD].grid, SPACE[SCALE].grid)
+            surface = measure_cohort(step.run, made.pixel_labels, rows, *grid)
         chosen = choose_points(points, surface, tuned.objective, volumes, radii)
         referenced = sum(volume.has_reference for volume in volumes)
         about = {**vars(tuned), "points": len(points), "volumes": len(volumes), "with_reference": referenced}
@@ -46,10 +55,11 @@ def tune_synthesis(config: PipelineConfig) -> int:
         from pipeline.stages.tune_synthesis import sweep_synthesis
         from pipeline.stages.tuning import check_search
         from pipeline.sweep.config_file import recall_settings
-        from pipeline.sweep.files import select_volumes, write_synthesis_sweep
+        from pipeline.sweep.files import select_volumes, settle_split, write_synthesis_sweep
         from pipeline.sweep.points import EPOCHS, pick_best
         from tune_spaces.synthesis import SPACE
 
+        config = settle_split(step.run, config)
         tuned, made = config.tune, recall_settings(step.run, config, keep=("couinaudnet.epochs",))
         check_search(tuned)
         volumes = select_volumes(step.run, tuned)

@@ -201,8 +201,8 @@ class TuneConfig:
     objective: Literal["dice_per_case", "dice_global", "stability"] = "dice_per_case"
     """What is maximized: pseudo-mask Dice against reference masks, or, for archives without any, the stability of the
     refined masks along z."""
-    split: Literal["validation", "train"] = "validation"
-    """Volumes that the objective is computed on."""
+    split: Literal["auto", "validation", "train"] = "auto"
+    """Volumes that the objective is computed on; `auto` takes the validation volumes, else those of the training."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

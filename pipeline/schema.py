@@ -199,19 +199,20 @@ def _encode_column(values: Any, field: pa.Field) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(array.reshape(-1)), size)
 
 
-def decode(table: pa.Table) -> dict[str, np.ndarray[Any, Any]]:
+def decode(table: pa.Table, *, unpack: bool = True) -> dict[str, np.ndarray[Any, Any]]:
     """Unpack an Arrow table into stacked, read-only NumPy columns.
 
     Args:
         table: A table with a schema of this module, or any selection of its columns.
+        unpack: False leaves packed booleans as their bytes, uint8 of shape `(n, ceil(size / 8))`.
 
     Returns:
         Column name to array: `(n, *shape)` for array columns, object arrays of `str` for strings.
     """
-    return {field.name: _decode_column(table.column(field.name), field) for field in table.schema}
+    return {field.name: _decode_column(table.column(field.name), field, unpack) for field in table.schema}
 
 
-def _decode_column(column: pa.ChunkedArray, field: pa.Field) -> np.ndarray[Any, Any]:
+def _decode_column(column: pa.ChunkedArray, field: pa.Field, unpack: bool) -> np.ndarray[Any, Any]:
     """Unpack one column."""
     declared = array_layout(field)
     if declared is None:
@@ -222,7 +223,10 @@ def _decode_column(column: pa.ChunkedArray, field: pa.Field) -> np.ndarray[Any, 
         size = field.type.byte_width
         data = np.frombuffer(array.buffers()[1], np.uint8, count=len(array) * size, offset=array.offset * size)
         if _is_packed(field):
-            data = np.unpackbits(data.reshape(len(array), size), axis=1, count=math.prod(shape))
+            data = data.reshape(len(array), size)
+            if not unpack:
+                return data
+            data = np.unpackbits(data, axis=1, count=math.prod(shape))
         return data.view(dtype).reshape(len(array), *shape)
     flat: np.ndarray[Any, Any] = array.flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(array), *shape)

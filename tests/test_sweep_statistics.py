@@ -185,7 +185,7 @@ FAULTS = {
     ),
     lose_reference_file: ("SLAB_MISSING", "references/grid, slab 1: the file is not there"),
     cut_reference_file: ("SLAB_UNREADABLE", "references/grid, slab 1: the file is not a whole Parquet file"),
-    change_reference_shape: ("SLICE_SHAPE", "masks are bool (4, 16, 18), not bool (4, 16, 16)"),
+    change_reference_shape: ("SLICE_SHAPE", "masks are (16, 18) bool, the grid's are (16, 16) bool"),
     lose_last_label: ("SLICE_MISSING", "9 slices have labels, the volume has 10"),
 }
 

@@ -19,7 +19,7 @@ from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, references_schema
 from pipeline.slabs import write_volume_row
 from pipeline.stages.tuning import check_search, make_search, name_sweep, run_sweep, to_param_space
-from pipeline.sweep.files import read_sweep_volumes
+from pipeline.sweep.files import read_sweep_volumes, settle_split
 from pipeline.sweep.points import SCALE, THRESHOLD, Choice, LogUniform, Uniform
 from tests.label_cases import by_slab, write_predictions, write_volume
 from tests.test_refinement_statistics import refine_masks
@@ -96,6 +96,14 @@ def test_grid_finds_the_best_of_brute_force_and_writes_it_down(swept, monkeypatc
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:4]] == ["best", "paper"]
     assert f"{expected[0.5, 5.0]:.4f}" in lines[3]
+
+
+def test_split_is_validation_if_there_are_such_volumes_else_train(swept, tmp_path):
+    run = RunFolder(str(tmp_path))
+    write_case(run, np.random.default_rng(0), "v", 3)
+    assert settle_split(run, tiny_config(tmp_path, split="auto")).tune.split == "train"
+    assert settle_split(RunFolder(str(swept[0])), tiny_config(swept[0], split="auto")).tune.split == "validation"
+    assert settle_split(run, tiny_config(tmp_path, split="validation")).tune.split == "validation"
 
 
 def test_finished_sweep_evaluates_nothing_again(swept, monkeypatch):

@@ -13,9 +13,10 @@ from pipeline.run_folder import RunFolder
 from pipeline.slabs import VolumeRow
 from pipeline.stages.base import Row, Stage
 from pipeline.stages.count_statistics import CountStatistics
+from pipeline.stages.measure_surface import measure_cohort
 from pipeline.stages.refine_pixel_labels import RefinePixelLabels, cut_work, flow_over_slabs
-from pipeline.sweep.grid import evaluate_grid
-from pipeline.sweep.statistics_table import TABLE, read_cohort
+from pipeline.sweep.grid import StackedStatistics
+from pipeline.sweep.statistics_table import TABLE, read_statistics
 
 _THRESHOLDS = [(1 + step) / 41 for step in range(40)]
 _SCALES = [0.4 * (1 + step) for step in range(25)]
@@ -67,29 +68,27 @@ class RefinementFlows:
         self._drain(self._flow(stage, self.volumes, tasks))
 
     def sweep(self) -> None:
-        """Count the statistics of the cohort, read them, and evaluate 1,000 points."""
+        """Count the statistics of the cohort and evaluate 1,000 points from them."""
         known = {volume.volume_id: volume for volume in self.volumes}
         self.run.remove(TABLE)
         stage = CountStatistics(self.run, self.config.grid, self.config.pixel_labels.radius, known)
         self._drain(self._flow(stage, self.volumes))
-        self.evaluate()
-
-    def evaluate(self) -> None:
-        """Read the statistics of the cohort and evaluate 1,000 points."""
-        statistics = read_cohort(self.run, self.volumes)
-        evaluate_grid(statistics, _THRESHOLDS, _SCALES, self.config.pixel_labels.radius)
+        labels = self.config.pixel_labels
+        measure_cohort(self.run, labels, self.volumes, _THRESHOLDS, _SCALES, stability=False)
 
     def measure_time(self) -> Timings:
         """Time the stage on all CPUs and on one, as many bare processes, and the sweep, in turns."""
         known = {volume.volume_id: volume for volume in self.volumes}
         work = cut_work(self.volumes, self.config.grid.slab_length)
+        self.sweep()
+        cohort = StackedStatistics([read_statistics(self.run, volume) for volume in self.volumes])
         with BareProcesses(_cpus(), self.run, self.config, known, _niceness()) as processes:
             operations: dict[str, Callable[[], object]] = {
                 "ray": self.refine,
                 "processes": lambda: processes.refine(work),
                 "ray_one_cpu": lambda: self.refine(tasks=1),
                 "sweep": self.sweep,
-                "points": self.evaluate,
+                "points": lambda: cohort.evaluate(_THRESHOLDS, _SCALES),
             }
             return take_turns(operations, ROUNDS)
 

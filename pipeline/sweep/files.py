@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.config import PipelineConfig, TuneConfig
 from pipeline.errors import RefusedInputError
@@ -17,6 +18,18 @@ from pipeline.sweep.statistics import VolumeStatistics
 from pipeline.sweep.statistics_table import read_statistics
 
 FOLDER = "tune"
+
+
+def settle_split(run: RunFolder, config: PipelineConfig) -> PipelineConfig:
+    """Return a config whose `tune.split` names the volumes that a sweep measures on.
+
+    `auto` becomes `validation` if a validation volume names a segment, else `train`.
+    """
+    if config.tune.split != "auto":
+        return config
+    pathological = any(not row.healthy for row in read_volume_rows(run, "validation"))
+    split: Literal["validation", "train"] = "validation" if pathological else "train"
+    return dataclasses.replace(config, tune=dataclasses.replace(config.tune, split=split))
 
 
 def select_volumes(run: RunFolder, config: TuneConfig) -> list[VolumeRow]:
@@ -44,7 +57,7 @@ def read_sweep_volumes(run: RunFolder, config: PipelineConfig) -> tuple[list[Vol
 
     Args:
         run: Run folder.
-        config: Split and objective of the sweep, and the window.
+        config: Split, settled, and objective of the sweep, and the window.
 
     Returns:
         The volumes from `select_volumes`, and the radius of each one's window.

@@ -18,11 +18,13 @@ from pipeline.arrays import Float64Array, Int32Array, Int64Array
 from pipeline.refinement.levels import LEVELS, threshold_level
 from pipeline.sweep.statistics import VolumeStatistics, check_point, check_radius, find_pairs, raise_dice
 
-GROUP_SLICES = 1 << 14
-"""`evaluate_grid` holds the counts of about so many slices at a time, some 50 MB."""
+GROUP_SLICES = 1 << 12
+"""`evaluate_grid` holds the counts of about so many slices at a time, some 15 MB."""
 
 _PROBABILITY_OF_LEVEL = np.append(np.arange(LEVELS) / 255.0, np.inf)
 _UNDER_255 = 255.0 * (1.0 - 1e-12)
+_HALF, _LOW = 32, (1 << 32) - 1
+"""Where the upper half of a count of `StackedStatistics` begins, and what is below."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class SlicePairs:
     Args:
         left: Columns of the lower slices, ascending, shape (pairs,).
         right: Columns of the upper slices, shape (pairs,).
-        shared: I_kj, shape (257, pairs).
+        shared: I_kj of every slice k, shape (257, n).
     """
 
     left: Int64Array
@@ -96,8 +98,8 @@ class StackedStatistics:
         radius: Window of all volumes, or of each of them.
 
     Attributes:
-        above: A_k, a column per slice, volume after volume, shape (257, n).
-        inside: G_k, likewise.
+        counts: `A_k + 2^32 G_k`, a column per slice, volume after volume, int64 of shape (257, n): what a mask has of
+            both is looked up and added up at once. Exact for volumes of less than 2^32 pixels.
         windows: Pairs of slices at the distances 1, 2, ..
         starts: First column of each volume, strictly ascending, shape (volumes,).
         reference: Pixels of the volumes' reference masks, shape (volumes,).
@@ -111,27 +113,28 @@ class StackedStatistics:
         radii = [radius] * len(volumes) if isinstance(radius, int) else list(radius)
         for volume, reach in zip(volumes, radii, strict=True):
             check_radius(volume, reach)
-        above = np.concatenate([volume.above for volume in volumes])
-        lengths = [len(volume.slice_index) for volume in volumes]
-        first = np.cumsum([0, *lengths[:-1]])
-        kept = above[:, 1] > 0
-        kept[first] = True  # a volume without any column could not be told from the next one
-        self.starts = np.searchsorted(np.flatnonzero(kept), first)
-        self.above = _lay_levels(above[kept])
-        self.inside = _lay_levels(np.concatenate([volume.inside for volume in volumes])[kept])
+        kept = [volume.above[:, 1] > 0 for volume in volumes]
+        for mine in kept:
+            mine[0] = True  # a volume without any column could not be told from the next one
+        lengths = [int(np.count_nonzero(mine)) for mine in kept]
+        self.starts = np.cumsum([0, *lengths[:-1]])
+        pairs = (_pair(volume.above[mine], volume.inside[mine]) for volume, mine in zip(volumes, kept, strict=True))
+        self.counts = _lay_levels(pairs, sum(lengths), np.int64)
+        self._columns = np.arange(sum(lengths))
         self.reference = np.array([volume.reference_area.sum(dtype=np.int64) for volume in volumes])
         self.has_reference = np.array([volume.has_reference for volume in volumes])
-        index = _number_slices(volumes, max(radii))[kept]
-        reach_of_slice = np.repeat(radii, lengths)[kept]
+        index = _number_slices(volumes, max(radii))[np.concatenate(kept)]
+        reach_of_slice = np.repeat(radii, lengths)
         self.windows = []
         for distance in range(1, max(radii) + 1):
             left, right = find_pairs(index, distance)
             within = reach_of_slice[left] >= distance
-            shared = np.concatenate([_shared_at(volume, distance) for volume in volumes])[kept][left[within]]
-            self.windows.append(SlicePairs(left[within], right[within], _lay_levels(shared)))
+            parts = (_shared_at(volume, distance)[mine] for volume, mine in zip(volumes, kept, strict=True))
+            shared = _lay_levels(parts, sum(lengths), np.int32)
+            self.windows.append(SlicePairs(left[within], right[within], shared))
 
-    def refine(self, thresholds: Sequence[float], scales: Sequence[float]) -> Iterator[tuple[int, int, Int64Array]]:
-        """Give for each threshold and scale their positions, and the level of every slice's refined mask, shape (n,).
+    def refine(self, thresholds: Sequence[float], scales: Sequence[float]) -> Iterator[Int64Array]:
+        """Give for each threshold the levels of every slice's refined mask at all C scales, shape (C, n).
 
         Args:
             thresholds: tau, each in (0, 1].
@@ -140,34 +143,38 @@ class StackedStatistics:
         Raises:
             ValueError: If a threshold or scale is not positive.
         """
-        for row, threshold in enumerate(thresholds):
-            level, best = threshold_level(threshold), np.zeros(self.above.shape[1])
+        for threshold, scale in itertools.product(thresholds, scales):
+            check_point(threshold, scale)
+        columns = np.asarray(scales)[:, None]
+        for threshold in thresholds:
+            level, best = threshold_level(threshold), np.zeros(len(self._columns))
+            area = self.counts[level] & _LOW
             for pairs in self.windows:
-                raise_dice(best, self.above[level], pairs.shared[level], pairs.left, pairs.right)
-            for column, scale in enumerate(scales):
-                check_point(threshold, scale)
-                yield row, column, solve_levels(scale * best, threshold)
+                raise_dice(best, area, pairs.shared[level, pairs.left], pairs.left, pairs.right)
+            yield solve_levels(columns * best, threshold)
 
-    def count(self, counts: Int32Array, levels: Int64Array) -> Int64Array:
-        """Return the pixels of each volume that reach the level of their slice.
+    def count_pixels(self, levels: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """Return the pixels of each volume's masks, and those of them inside the reference mask.
 
         Args:
-            counts: `above` or `inside`, or any counts laid out alike, shape (257, n).
-            levels: Shape (n,).
+            levels: Level from which on a pixel of a slice is in its mask, shape (C, n).
 
         Returns:
-            Shape (volumes,).
+            Two arrays of shape (C, volumes).
         """
-        return np.add.reduceat(take_levels(counts, levels), self.starts, dtype=np.int64)
+        looked_up = self.counts.take(levels * len(self._columns) + self._columns)
+        sums = np.add.reduceat(looked_up, self.starts, axis=1)
+        return sums & _LOW, sums >> _HALF
 
     def evaluate(self, thresholds: Sequence[float], scales: Sequence[float]) -> GridResult:
         """Return the Dice sums over the volumes that have a reference; arguments as of `refine`."""
         shape, cases = (len(thresholds), len(scales)), self.has_reference
         dice_sum, intersection, prediction = np.zeros(shape), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        for row, column, levels in self.refine(thresholds, scales):
-            refined, shared = self.count(self.above, levels)[cases], self.count(self.inside, levels)[cases]
-            dice_sum[row, column] = sum(_dice(shared, refined + self.reference[cases]).tolist())
-            intersection[row, column], prediction[row, column] = shared.sum(), refined.sum()
+        for row, levels in enumerate(self.refine(thresholds, scales)):
+            refined, shared = (pixels[:, cases] for pixels in self.count_pixels(levels))
+            dice = _dice(shared, refined + self.reference[cases])
+            dice_sum[row] = [sum(values) for values in dice.tolist()]
+            intersection[row], prediction[row] = shared.sum(axis=1), refined.sum(axis=1)
         return GridResult(
             thresholds=np.array(thresholds, dtype=np.float64),
             scales=np.array(scales, dtype=np.float64),
@@ -214,19 +221,13 @@ def solve_levels(continuity_index: Float64Array, threshold: float) -> Int64Array
     and the second one from there on does: one look at the first decides.
 
     Args:
-        continuity_index: CI_k >= 0, shape (n,).
+        continuity_index: CI_k >= 0, of any shape.
         threshold: tau > 0.
     """
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         levels = np.minimum(np.ceil(_UNDER_255 * threshold / continuity_index), LEVELS).astype(np.int64)
         levels += _PROBABILITY_OF_LEVEL.take(levels) * continuity_index < threshold
     return levels
-
-
-def take_levels(counts: Int32Array, levels: Int64Array) -> Int32Array:
-    """Return `counts[levels[i], i]`: shape (257, n) and (n,) to (n,)."""
-    columns = counts.shape[1]
-    return counts.reshape(-1).take(levels * columns + np.arange(columns))
 
 
 def _group(volumes: Iterable[tuple[VolumeStatistics, int]]) -> Iterator[list[tuple[VolumeStatistics, int]]]:
@@ -257,9 +258,18 @@ def _shared_at(volume: VolumeStatistics, distance: int) -> Int32Array:
     return volume.shared[:, distance - 1] if distance <= volume.radius else np.zeros_like(volume.above)
 
 
-def _lay_levels(counts: Int32Array) -> Int32Array:
-    """Turn (n, 257) into (257, n), so that the counts of a level lie side by side."""
-    return np.ascontiguousarray(counts.T)
+def _pair(above: Int32Array, inside: Int32Array) -> Int64Array:
+    """Return `A_k + 2^32 G_k`."""
+    return (inside.astype(np.int64) << _HALF) + above
+
+
+def _lay_levels(parts: Iterable[Int32Array | Int64Array], slices: int, dtype: type[np.signedinteger]) -> np.ndarray:
+    """Turn parts of shape (n_i, 257) into (257, sum of n_i), so that the counts of a level lie side by side."""
+    laid, start = np.empty((LEVELS + 1, slices), dtype=dtype), 0
+    for part in parts:
+        laid[:, start : start + len(part)] = part.T
+        start += len(part)
+    return laid
 
 
 def _dice(intersection: Int64Array, size: Int64Array) -> Float64Array:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.arrays import BoolArray, Int32Array, UInt8Array
+from pipeline.arrays import Int32Array, UInt8Array
 from pipeline.refinement.levels import LEVELS
 
 __all__ = ["LEVELS", "LevelCounts", "count_statistics"]
@@ -41,7 +41,7 @@ class LevelCounts:
 def count_statistics(
     probability: UInt8Array,
     slice_index: Int32Array,
-    reference: BoolArray | None,
+    reference: UInt8Array | None,
     radius: int,
     beyond: Sequence[tuple[UInt8Array, Int32Array]] = (),
 ) -> LevelCounts:
@@ -50,7 +50,7 @@ def count_statistics(
     Args:
         probability: Stored levels of o_k, shape (n, H, W). Rows of one volume in strictly ascending `slice_index`.
         slice_index: Shape (n,).
-        reference: g_k, shape (n, H, W); None without a reference.
+        reference: g_k packed to bits, shape (n, ceil(H W / 8)), most significant bit first; None without a reference.
         radius: How many slices further a neighbor may be, at least 1.
         beyond: Probabilities and slice indices of slices after these, which are neighbors but not counted themselves.
 
@@ -63,20 +63,22 @@ def count_statistics(
     parts = [(probability, slice_index), *beyond]
     _check(parts, reference)
     words_of = {k: words for levels, index in parts for k, words in zip(index.tolist(), _to_words(levels), strict=True)}
-    masks = [None] * len(slice_index) if reference is None else _to_words(reference)
+    masks = [None] * len(slice_index) if reference is None else reference
     histogram = np.zeros((len(slice_index), 2 + radius, LEVELS), dtype=np.int32)
     whole = np.zeros((len(slice_index), 2 + radius), dtype=np.int32)
     pixels = math.prod(probability.shape[1:])
     for row, (k, mask) in enumerate(zip(slice_index.tolist(), masks, strict=True)):
         neighbors = [words_of.get(k + distance) for distance in range(1, radius + 1)]
         _count_slice(words_of[k], neighbors, mask, histogram[row])
-        inside = 0 if mask is None else np.count_nonzero(mask.view(np.bool_))
+        inside = 0 if mask is None else int(np.bitwise_count(mask).sum())
         whole[row] = [pixels, inside, *(0 if neighbor is None else pixels for neighbor in neighbors)]
     counts = _accumulate(histogram, whole)
     return LevelCounts(above=counts[:, 0], shared=counts[:, 2:], inside=counts[:, 1])
 
 
-def _count_slice(words: _Words, neighbors: Sequence[_Words | None], mask: _Words | None, histogram: Int32Array) -> None:
+def _count_slice(
+    words: _Words, neighbors: Sequence[_Words | None], mask: UInt8Array | None, histogram: Int32Array
+) -> None:
     """Fill the histograms of o_k, of o_k inside the mask, and of the smaller of o_k and each neighbor.
 
     Shape (2 + radius, 256); level 0 is not counted.
@@ -88,7 +90,7 @@ def _count_slice(words: _Words, neighbors: Sequence[_Words | None], mask: _Words
     if mask is None:
         histogram[0] = np.bincount(levels, minlength=LEVELS)
     else:
-        key = mask.take(some).view(np.uint8).astype(np.uint16)
+        key = np.unpackbits(mask.take(some)).astype(np.uint16)  # a byte of the mask is a word of pixels
         key <<= 8
         key += levels
         histogram[:2] = np.bincount(key, minlength=2 * LEVELS).reshape(2, LEVELS)
@@ -112,7 +114,7 @@ def _accumulate(histogram: Int32Array, whole: Int32Array) -> Int32Array:
     return counts
 
 
-def _to_words(pixels: UInt8Array | BoolArray) -> _Words:
+def _to_words(pixels: UInt8Array) -> _Words:
     """View slices as words of eight pixels, padded with zeros: shape (n, H, W) to (n, ceil(H W / 8))."""
     flat = pixels.reshape(len(pixels), math.prod(pixels.shape[1:]))
     padding = -flat.shape[1] % _WORD
@@ -120,7 +122,7 @@ def _to_words(pixels: UInt8Array | BoolArray) -> _Words:
     return whole.view(np.uint64)
 
 
-def _check(parts: Sequence[tuple[UInt8Array, Int32Array]], reference: BoolArray | None) -> None:
+def _check(parts: Sequence[tuple[UInt8Array, Int32Array]], reference: UInt8Array | None) -> None:
     """Raise `ValueError` unless slices are in order and shapes agree."""
     shape = parts[0][0].shape
     for probability, slice_index in parts:
@@ -131,5 +133,6 @@ def _check(parts: Sequence[tuple[UInt8Array, Int32Array]], reference: BoolArray 
     order = np.concatenate([slice_index for _, slice_index in parts])
     if np.any(np.diff(order) <= 0):
         raise ValueError(f"slice_index must ascend strictly, got {order.tolist()}")
-    if reference is not None and reference.shape != shape:
-        raise ValueError(f"probabilities {shape} but reference {reference.shape}")
+    packed = (shape[0], -(-math.prod(shape[1:]) // _WORD))
+    if reference is not None and reference.shape != packed:
+        raise ValueError(f"probabilities {shape} need packed references {packed}, got {reference.shape}")

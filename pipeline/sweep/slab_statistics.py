@@ -12,12 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from pipeline.arrays import BoolArray
+from pipeline.arrays import UInt8Array
 from pipeline.config import GridConfig
 from pipeline.errors import CaseError
 from pipeline.refinement.pathological_slices import PathologicalSlices, read_pathological_slices
 from pipeline.run_folder import RunFolder
-from pipeline.schema import decode
+from pipeline.schema import array_layout, decode, references_schema
 from pipeline.slabs import VolumeRow, slab_name
 from pipeline.sweep.level_counts import count_statistics
 from pipeline.sweep.statistics_table import count_written, write_statistics
@@ -74,13 +74,13 @@ def _count_slab(
     area = np.zeros(len(counted), dtype=np.int32)
     area[counted] = counts.inside[:, 0]
     if reference is not None:
-        area[~counted] = [np.count_nonzero(mask) for mask in reference[~counted]]
+        area[~counted] = np.bitwise_count(reference[~counted]).sum(axis=1)
     write_statistics(run, volume.volume_id, slab.slab, slab.slice_index, counted, counts, area)
     return len(counted)
 
 
-def _read_reference(run: RunFolder, grid: GridConfig, volume_id: str, slab: PathologicalSlices) -> BoolArray:
-    """Return the reference masks of a slab, shape (n, H, W).
+def _read_reference(run: RunFolder, grid: GridConfig, volume_id: str, slab: PathologicalSlices) -> UInt8Array:
+    """Return the reference masks of a slab packed to bits, shape (n, ceil(H W / 8)).
 
     Raises:
         CaseError: If the table cannot be used: it is not there (`SLAB_MISSING`), is no Parquet file
@@ -98,11 +98,14 @@ def _read_reference(run: RunFolder, grid: GridConfig, volume_id: str, slab: Path
     if missing:
         there = ", ".join(table.schema.names)
         raise CaseError("COLUMN_MISSING", f"{place}: no column {min(missing)}, there are {there}", STEP)
-    rows = decode(table.select(["slice_index", "reference_mask"]))
-    masks, expected = rows["reference_mask"], (len(slab.slice_index), grid.height, grid.width)
+    rows = decode(table.select(["slice_index", "reference_mask"]), unpack=False)
+    expected = references_schema(grid.height, grid.width).field("reference_mask")
     if not np.array_equal(rows["slice_index"], slab.slice_index):
         there, labeled = rows["slice_index"].tolist(), slab.slice_index.tolist()
         raise CaseError("SLICE_MISSING", f"{place}: masks of the slices {there}, labels of {labeled}", STEP)
-    if masks.shape != expected or masks.dtype != np.bool_:
-        raise CaseError("SLICE_SHAPE", f"{place}: masks are {masks.dtype} {masks.shape}, not bool {expected}", STEP)
-    return masks
+    found = table.schema.field("reference_mask")
+    if not found.equals(expected, check_metadata=True):
+        shapes = [array_layout(field) or (field.type,) for field in (found, expected)]
+        there, given = (" ".join(map(str, shape)) for shape in shapes)
+        raise CaseError("SLICE_SHAPE", f"{place}: masks are {there}, the grid's are {given}", STEP)
+    return rows["reference_mask"]

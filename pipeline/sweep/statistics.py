@@ -101,32 +101,6 @@ def refined_levels(statistics: VolumeStatistics, threshold: float, scale: float,
     return effective_levels(scale * best, threshold)
 
 
-def stability_counts(statistics: VolumeStatistics, levels: Int64Array) -> MaskCounts:
-    """Return how far the masks {o_k >= levels_k} go on from slice to slice.
-
-    Args:
-        statistics: Counts of the volume.
-        levels: Shape (n,), from `pseudo_levels` or `refined_levels`.
-
-    Returns:
-        Over all pairs of consecutive slices, pixels that both masks share, of the lower, and of the upper mask. The
-        shared ones are exact between slices of the same level, as all pseudo masks are, else a lower bound.
-    """
-    left, right = find_pairs(statistics.slice_index, 1)
-    area = statistics.above[np.arange(len(levels)), levels]
-    shared = statistics.shared[left, 0, np.maximum(levels[left], levels[right])]
-    return MaskCounts(int(shared.sum()), int(area[left].sum()), int(area[right].sum()))
-
-
-def stability(statistics: VolumeStatistics, threshold: float, scale: float, radius: int = 1) -> float:
-    """Return the Dice of the refined masks of consecutive slices, pooled over the volume, as a lower bound in [0, 1].
-
-    No reference is needed. Where all refined masks are empty it is 0: nothing goes on.
-    """
-    counts = stability_counts(statistics, refined_levels(statistics, threshold, scale, radius))
-    return counts.dice() if counts.prediction + counts.reference else 0.0
-
-
 def find_pairs(slice_index: Int32Array | Int64Array, distance: int) -> tuple[Int64Array, Int64Array]:
     """Return the rows of all slices k and k + distance that are both there, each shape (pairs,)."""
     if len(slice_index) == 0:
@@ -136,7 +110,9 @@ def find_pairs(slice_index: Int32Array | Int64Array, distance: int) -> tuple[Int
     return left, right[left]
 
 
-def raise_dice(best: Float64Array, area: Int32Array, shared: Int32Array, left: Int64Array, right: Int64Array) -> None:
+def raise_dice(
+    best: Float64Array, area: Int32Array | Int64Array, shared: Int32Array, left: Int64Array, right: Int64Array
+) -> None:
     """Raise the best Dice of the slices of each pair to that of the pair, where it is larger, in place.
 
     Args:
