@@ -2,6 +2,10 @@
 
 import dataclasses
 import os
+import shutil
+import subprocess
+import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -25,6 +29,7 @@ from tests.label_cases import by_slab, write_predictions, write_volume
 from tests.test_refinement_statistics import refine_masks
 from tune_spaces import label_refinement
 
+ROOT = Path(__file__).parent.parent
 SHAPE, SLAB = (16, 16), 4
 SIX_POINTS = {
     THRESHOLD: Uniform(0.1, 0.9, grid=(0.3, 0.5, 0.7)),
@@ -115,6 +120,46 @@ def test_finished_sweep_evaluates_nothing_again(swept, monkeypatch):
     assert len(reported) == 6
     assert tune.main(tiny_config(folder)) == 0
     assert {path: path.read_bytes() for path in sweeps.rglob("result.json")} == reported
+
+
+SAMPLES = 40
+
+
+def start_sweep(folder):
+    """A sweep in a process of its own, with its own cluster, that notes down often how far it is."""
+    command = [sys.executable, "-m", "jobs.tune", "--run", str(folder)]
+    command += ["--tune.split", "train", "--tune.search", "random", "--tune.samples", str(SAMPLES)]
+    command += [f"--grid.{name}={value}" for name, value in vars(tiny_config(folder).grid).items()]
+    environment = {**os.environ, "TUNE_GLOBAL_CHECKPOINT_S": "1"}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def ended_trials(folder):
+    """Trials that the sweep's own notes know to be at their end."""
+    notes = sorted(Path(folder, "tune").rglob("experiment_state-*.json"))
+    return notes[-1].read_text(errors="replace").count("TERMINATED") if notes else 0
+
+
+def test_killed_sweep_goes_on_with_the_trials_that_are_left(swept, tmp_path):
+    folder, cases = swept
+    copy = Path(shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns("tune")))
+    first = start_sweep(copy)
+    deadline = time.monotonic() + 240
+    while ended_trials(copy) < 5:
+        assert first.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    first.kill()
+    first.wait()
+    ended = ended_trials(copy)
+    reported = {path: path.read_bytes() for path in Path(copy, "tune").rglob("result.json")}
+    assert not Path(copy, "tune", "label_refinement", "best.json").exists()
+    assert start_sweep(copy).wait(timeout=240) == 0
+    kept = [path for path, content in reported.items() if path.read_bytes() == content]
+    assert len(kept) >= ended
+    found = RunFolder(str(copy)).read_json("tune", "label_refinement", "best.json")
+    assert found["points"] == SAMPLES
+    assert found["best"]["dice_per_case"] == brute_force(cases, found["best"][THRESHOLD], found["best"][SCALE])
 
 
 def fail_once(settings, folder):
