@@ -18,7 +18,7 @@ from pipeline.schema import encode, references_schema
 from pipeline.slabs import read_volume_rows, write_volume_row
 from pipeline.stages.count_statistics import CountStatistics
 from pipeline.sweep.statistics import refine_counts
-from pipeline.sweep.statistics_table import read_cohort, read_statistics
+from pipeline.sweep.statistics_table import read_statistics
 from tests.label_cases import by_slab, write_predictions, write_volume
 from tests.test_refine_flow import cut_anywhere, random_volume
 from tests.test_refinement_statistics import make_statistics, refine_masks
@@ -91,7 +91,8 @@ def test_job_counts_many_volumes_through_ray(ray_cluster, tmp_path):
     write_volume(run, "healthy", [0], [], SLAB_LENGTH)
     write_volume(run, "tested", [0], [3], SLAB_LENGTH, "test")
     assert sweep_statistics.main(config) == 0
-    volumes = list(read_cohort(run, read_volume_rows(run, "train", "validation")))
+    rows = read_volume_rows(run, "train", "validation")
+    volumes = [read_statistics(run, row) for row in rows if not row.healthy]
     assert [volume.volume_id for volume in volumes] == list(cases)
     for volume in volumes:
         case = cases[volume.volume_id]
@@ -203,6 +204,6 @@ def test_volume_with_a_bad_table_is_set_aside_and_the_rest_completes(ray_cluster
     code, message = FAULTS[fault]
     assert (rejection.volume_id, rejection.code, rejection.step) == ("bad", code, "sweep_statistics")
     assert message in rejection.message
-    (volume,) = read_cohort(run, read_volume_rows(run))
+    (volume,) = [read_statistics(run, row) for row in read_volume_rows(run) if not row.healthy]
     assert_same(volume, make_statistics(case, 1, "good"))
     assert run.names("refinement_statistics") == ["good"]

@@ -5,7 +5,6 @@ Not compressed: that would save two thirds of what is a twentieth of the pixels,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -96,11 +95,6 @@ def read_statistics(run: RunFolder, volume: VolumeRow) -> VolumeStatistics:
             tables.append(pq.ParquetFile(source).read(columns=list(_COLUMNS), use_threads=False))
     rows = decode(pa.concat_tables(tables))
     return VolumeStatistics(volume.volume_id, volume.split, has_reference=volume.has_reference, **rows)
-
-
-def read_cohort(run: RunFolder, volumes: Iterable[VolumeRow]) -> Iterator[VolumeStatistics]:
-    """Give the statistics of the volumes whose label names a segment, one after the other."""
-    return (read_statistics(run, volume) for volume in volumes if not volume.healthy)
 
 
 def _spread(values: Int32Array, counted: BoolArray) -> Int32Array:
