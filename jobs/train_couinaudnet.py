@@ -24,7 +24,8 @@ def main(config: PipelineConfig) -> int:
         if not work:
             raise RefusedInputError(f"train_couinaudnet needs training volumes, {run.uri} has none")
         with ray_session(config.ray):
-            counted = work_items(work).map_batches(CountHealthySlices(run), batch_size=1, batch_format="pyarrow")
+            stage = CountHealthySlices(run, config.couinaudnet)
+            counted = work_items(work).map_batches(stage, batch_size=1, batch_format="pyarrow")
             slabs = list(counted.iter_rows())
             slices, healthy = (sum(slab[name] for slab in slabs) for name in ("slices", "healthy_slices"))
             if not healthy:

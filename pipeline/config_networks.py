@@ -43,8 +43,13 @@ class SynthesisConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CouinaudNetConfig:
-    """CouinaudNet: an inpainting network and a difference spotting network, trained on healthy slices only."""
+    """CouinaudNet: an inpainting network and a difference spotting network, trained on healthy tissue only."""
 
+    healthy_tissue: Literal["slices", "regions"] = "slices"
+    """`slices`: slices whose refined label is empty, as in the paper. `regions`: also the segments that the label does
+    not name on all other slices; the named ones are seen, but nothing is judged there."""
+    region_margin_mm: float = 5.0
+    """Nothing is judged this close to a named segment either: tumors do not end at its border."""
     segment_input: Literal["hint", "blank"] = "hint"
     """What the inpainting network sees of the segment: the image with the mask as a hint, or the image with the
     segment blanked."""
@@ -98,6 +103,8 @@ class CouinaudNetConfig:
                 len(getattr(self, name)) >= 2, f"couinaudnet.{name}: at least two levels, got {getattr(self, name)}"
             )
         require(self.patch_size >= 0, f"couinaudnet.patch_size: not negative, got {self.patch_size}")
+        margin = self.region_margin_mm
+        require(margin >= 0, f"couinaudnet.region_margin_mm: not negative, got {margin}")
 
 
 @dataclass(frozen=True, kw_only=True)

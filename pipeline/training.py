@@ -37,7 +37,8 @@ def compute_losses(inpainted: Tensor, logits: Tensor, batch: TrainingBatch, conf
     """Compare both outputs with the healthy slice and the synthetic tumors.
 
     The inpainted image is judged inside the chosen segments, where it alone can differ; the tumor probability in the
-    whole liver, so that the network learns that nothing is to be found outside the segments either.
+    whole liver as far as it is healthy tissue, so that the network learns that nothing is to be found outside the
+    segments either.
 
     Args:
         inpainted: Image from which the tumors are removed, float32 (n, 1, h, w).
@@ -52,9 +53,9 @@ def compute_losses(inpainted: Tensor, logits: Tensor, batch: TrainingBatch, conf
     )
     dice = logits.new_zeros(())
     if config.dice_weight > 0:
-        probability = torch.sigmoid(logits) * batch.liver_mask
-        dice = config.dice_weight * (1 - soft_dice(probability, batch.tumor_mask))
-    return Losses(inpainting, weighted_mean(entropy, batch.liver_mask), dice)
+        probability = torch.sigmoid(logits) * batch.judged_mask
+        dice = config.dice_weight * (1 - soft_dice(probability, batch.tumor_mask * batch.judged_mask))
+    return Losses(inpainting, weighted_mean(entropy, batch.judged_mask), dice)
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -112,8 +113,8 @@ def train_step(
     optimizer.zero_grad(set_to_none=True)
     losses.total.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    found = (logits.detach() >= 0) & (batch.liver_mask > 0)
-    target = batch.tumor_mask > 0
+    found = (logits.detach() >= 0) & (batch.judged_mask > 0)
+    target = (batch.tumor_mask > 0) & (batch.judged_mask > 0)
     return StepResult(
         inpainting=float(losses.inpainting.detach()),
         cross_entropy=float(losses.cross_entropy.detach()),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from pipeline.arrays import BoolArray, Float32Array, UInt8Array
@@ -31,14 +32,14 @@ class TrainingBatch:
         healthy_image: The same without them.
         tumor_mask: Synthetic tumors, 0 or 1.
         segment_mask: Chosen segments.
-        liver_mask: Liver.
+        judged_mask: Healthy tissue of the liver, where it is known what should be found.
     """
 
     image: Tensor
     healthy_image: Tensor
     tumor_mask: Tensor
     segment_mask: Tensor
-    liver_mask: Tensor
+    judged_mask: Tensor
 
     def to(self, device: torch.device) -> TrainingBatch:
         """Return the batch on a device."""
@@ -54,24 +55,27 @@ class Sample:
     tumor_mask: BoolArray
     segment_mask: BoolArray
     liver_mask: BoolArray
+    judged_mask: BoolArray
 
 
 def make_batch(slices: Mapping[str, Any], epoch: int, config: PipelineConfig) -> TrainingBatch:
     """Paint synthetic tumors on healthy slices and stack them.
 
     Args:
-        slices: Columns `volume_id`, `slice_index`, `image`, `couinaud_map`, `liver_median_hu` of `slices/`, n >= 1.
+        slices: Columns `volume_id`, `slice_index`, `image`, `couinaud_map`, `liver_median_hu` of `slices/`, n >= 1, and
+            `healthy_segments`, shape (n, 8).
         epoch: A slice gets other tumors in every epoch, and the same ones if the epoch is repeated.
         config: Settings of the run.
     """
     net, grid = config.couinaudnet, config.grid
+    names = ("image", "couinaud_map", "healthy_segments", "liver_median_hu")
     keys = zip(slices["volume_id"], slices["slice_index"], strict=True)
     samples = [
         make_sample(
-            slice_generator(config.seed, epoch, str(volume_id), int(slice_index)), image, couinaud_map, median, config
+            slice_generator(config.seed, epoch, str(volume_id), int(slice_index)), image, segments, healthy, hu, config
         )
-        for (volume_id, slice_index), image, couinaud_map, median in zip(
-            keys, slices["image"], slices["couinaud_map"], slices["liver_median_hu"], strict=True
+        for (volume_id, slice_index), image, segments, healthy, hu in zip(
+            keys, *(slices[name] for name in names), strict=True
         )
     ]
     stacked = {field.name: np.stack([getattr(sample, field.name) for sample in samples]) for field in fields(Sample)}
@@ -85,7 +89,7 @@ def make_batch(slices: Mapping[str, Any], epoch: int, config: PipelineConfig) ->
         healthy_image=_to_tensor(prepare(stacked["healthy_gray"])),
         tumor_mask=_to_tensor(stacked["tumor_mask"]),
         segment_mask=_to_tensor(stacked["segment_mask"]),
-        liver_mask=_to_tensor(liver),
+        judged_mask=_to_tensor(stacked["judged_mask"]),
     )
 
 
@@ -93,15 +97,17 @@ def make_sample(
     rng: np.random.Generator,
     image: UInt8Array,
     couinaud_map: UInt8Array,
+    healthy_segments: BoolArray,
     liver_median_hu: float,
     config: PipelineConfig,
 ) -> Sample:
-    """Crop, flip and vary one healthy slice, then paint synthetic tumors on it.
+    """Crop, flip and vary one slice, then paint synthetic tumors on its healthy tissue.
 
     Args:
         rng: Generator of this slice in this epoch.
         image: Gray values, shape (H, W).
         couinaud_map: 0 outside the liver, segments 1..8, shape (H, W).
+        healthy_segments: Segments that are healthy, shape (8,).
         liver_median_hu: Median liver HU of the volume.
         config: Settings of the run.
 
@@ -109,9 +115,10 @@ def make_sample(
         Arrays of the patch's shape. Gray values are rounded as those on disk are.
     """
     grid = config.grid
-    window = draw_crop(rng, couinaud_map > 0, config.couinaudnet.patch_size)
+    healthy_map = np.where(np.append(False, healthy_segments)[couinaud_map], couinaud_map, 0)
+    window = draw_crop(rng, healthy_map > 0, config.couinaudnet.patch_size)
     flips = tuple(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(2))
-    segments = couinaud_map[window][flips]
+    segments, liver_mask = healthy_map[window][flips], couinaud_map[window][flips] > 0
     hu = gray_to_hu(image[window][flips], grid.window_low_hu, grid.window_high_hu)
     hu = vary_intensity(rng, hu, liver_median_hu)
     drawn = draw_tumors(rng, segments, liver_median_hu, grid.spacing_mm, config.synthesis)
@@ -121,8 +128,24 @@ def make_sample(
         healthy_gray=window_to_gray(hu, grid.window_low_hu, grid.window_high_hu),
         tumor_mask=tumor_mask,
         segment_mask=segment_mask,
-        liver_mask=segments > 0,
+        liver_mask=liver_mask,
+        judged_mask=keep_distance(segments > 0, liver_mask, config.couinaudnet.region_margin_mm / grid.spacing_mm),
     )
+
+
+def keep_distance(healthy: BoolArray, liver_mask: BoolArray, margin_px: float) -> BoolArray:
+    """Return the healthy tissue that is further than a margin from the rest of the liver.
+
+    Args:
+        healthy: Healthy part of the liver, shape (h, w).
+        liver_mask: Liver, same shape.
+        margin_px: Margin in pixels.
+    """
+    rest = liver_mask & ~healthy
+    if not rest.any():
+        return healthy
+    far: BoolArray = healthy & (distance_transform_edt(~rest) > margin_px)
+    return far
 
 
 def draw_crop(rng: np.random.Generator, liver_mask: BoolArray, side: int) -> tuple[slice, slice]:

@@ -15,12 +15,14 @@ from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, image_labels_schema
 from pipeline.stages.base import check_flow
 from pipeline.stages.couinaudnet_worker import count_steps
-from pipeline.stages.healthy_slices import CountHealthySlices, ReadHealthySlices, decode_healthy_slices
+from pipeline.stages.healthy_slices import CountHealthySlices, ReadHealthySlices, decode_healthy_slices, find_healthy
 from pipeline.stages.train_couinaudnet import check_resources
 from pipeline.training import make_optimizer
 from pipeline.training_history import COUINAUDNET, read_history
 
 from .couinaudnet_cases import draw_couinaud_map, tiny_config, write_case
+
+SLICES, REGIONS = CouinaudNetConfig(), CouinaudNetConfig(healthy_tissue="regions")
 
 
 @pytest.fixture
@@ -41,15 +43,29 @@ def test_flow_fits():
 
 
 def test_healthy_slices_are_those_without_a_refined_label(run):
-    counts = list(CountHealthySlices(run).process({"volume_id": "named", "slabs": [0, 1, 2]}))
+    counts = list(CountHealthySlices(run, SLICES).process({"volume_id": "named", "slabs": [0, 1, 2]}))
     assert [row["healthy_slices"] for row in counts] == [2, 1, 0]
     assert [row["slices"] for row in counts] == [4, 4, 1]
-    rows = [row for count in counts for row in ReadHealthySlices(run).process(count)]
+    rows = [row for count in counts for row in ReadHealthySlices(run, SLICES).process(count)]
     assert [row["slice_index"] for row in rows] == [0, 1, 7]
 
 
+def test_regions_are_the_segments_that_a_label_does_not_name(run):
+    row = {"volume_id": "named", "slabs": [0, 1, 2]}
+    assert [count["healthy_slices"] for count in CountHealthySlices(run, REGIONS).process(row)] == [4, 4, 1]
+    rows = list(ReadHealthySlices(run, REGIONS).process({"volume_id": "named", "slab": 0}))
+    healthy = [np.frombuffer(row["healthy_segments"], np.bool_).tolist() for row in rows]
+    assert healthy == [[True] * 8] * 2 + [[True, True, True, False, True, True, True, True]] * 2
+
+
+def test_slice_of_named_segments_only_has_no_healthy_tissue():
+    named = {"refined_label": np.eye(8, dtype=bool)[[2, 2]], "segments_present": np.eye(8, dtype=bool)[[2, 3]]}
+    assert find_healthy(named, REGIONS).any(axis=1).tolist() == [False, True]
+    assert not find_healthy(named, SLICES).any()
+
+
 def test_pixels_arrive_as_they_were_stored(run):
-    rows = list(ReadHealthySlices(run).process({"volume_id": "healthy_1", "slab": 0}))
+    rows = list(ReadHealthySlices(run, SLICES).process({"volume_id": "healthy_1", "slab": 0}))
     batch = {name: np.array([row[name] for row in rows], dtype=object) for name in rows[0]}
     decoded = decode_healthy_slices(batch, tiny_config("run").grid)
     stored = read_labeled_slab(run, "healthy_1", 0, ["image"])["image"]

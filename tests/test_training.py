@@ -17,7 +17,7 @@ from pipeline.training import (
     train_step,
     weighted_mean,
 )
-from pipeline.training_batches import TrainingBatch, draw_crop, make_batch
+from pipeline.training_batches import TrainingBatch, draw_crop, keep_distance, make_batch
 
 from .couinaudnet_cases import draw_couinaud_map, tiny_config
 
@@ -31,6 +31,7 @@ def healthy_slices(count):
         "slice_index": np.arange(count, dtype=np.int32),
         "image": np.where(couinaud_map > 0, 170 + noise, 0).astype(np.uint8),
         "couinaud_map": couinaud_map,
+        "healthy_segments": np.ones((count, 8), bool),
         "liver_median_hu": np.full(count, 100, np.float32),
     }
 
@@ -71,7 +72,29 @@ def test_batch_differs_from_healthy_only_in_the_segments(tmp_path, style):
     assert changed.any()
     assert not (changed & (batch.segment_mask == 0)).any()
     assert not (batch.tumor_mask > batch.segment_mask).any()
-    assert not batch.image[batch.liver_mask == 0].any()
+    assert not batch.image[batch.judged_mask == 0].any()
+
+
+def test_nothing_is_painted_or_judged_in_and_near_named_segments(tmp_path):
+    config = tiny_config(tmp_path)
+    config = replace(config, couinaudnet=replace(config.couinaudnet, region_margin_mm=2 * config.grid.spacing_mm))
+    slices = healthy_slices(6)
+    slices["healthy_segments"][:, 5] = False
+    batch = make_batch(slices, 0, config)
+    liver, named = np.count_nonzero(slices["couinaud_map"]), np.count_nonzero(slices["couinaud_map"] == 6)
+    assert batch.tumor_mask.any()
+    assert batch.segment_mask.sum() <= liver - named
+    assert not (batch.tumor_mask > batch.segment_mask).any()
+    assert 0 < batch.judged_mask.sum() < liver - named
+    assert torch.count_nonzero(batch.image) > liver - named
+
+
+def test_margin_is_measured_from_the_rest_of_the_liver():
+    liver = np.array([[0, 1, 1, 1, 1, 1, 1, 0]], bool)
+    healthy = np.array([[0, 1, 1, 1, 1, 0, 0, 0]], bool)
+    assert keep_distance(healthy, liver, 2.0).astype(int).tolist() == [[0, 1, 1, 0, 0, 0, 0, 0]]
+    assert keep_distance(healthy, liver, 0.0).tolist() == healthy.tolist()
+    assert keep_distance(liver, liver, 9.0).tolist() == liver.tolist()
 
 
 def test_healthy_batch_has_segments_and_no_tumor(tmp_path):

@@ -1,4 +1,4 @@
-"""The healthy training slices of a run: counted without reading a pixel, then streamed to the training workers."""
+"""The healthy tissue of a run's training slices: counted without reading a pixel, then streamed to the workers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import GridConfig
+from pipeline.arrays import SEGMENT_COUNT, BoolArray
+from pipeline.config import CouinaudNetConfig, GridConfig
 from pipeline.labeled_slices import read_labeled_slab
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_slab
@@ -17,53 +18,79 @@ _PIXELS = ("image", "couinaud_map")
 
 
 class CountHealthySlices(Stage):
-    """Count the slices of each slab of a volume, and those among them whose refined label is empty.
+    """Count the slices of each slab of a volume, and those among them that have healthy tissue to train on.
 
     Args:
         run: Run folder with `image_labels/`.
+        config: What counts as healthy tissue.
     """
 
     reads = ("volume_id", "slabs")
     emits = ("volume_id", "slab", "slices", "healthy_slices")
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, run: RunFolder, config: CouinaudNetConfig) -> None:
         self.run = run
+        self.config = config
 
     def process(self, row: Row) -> Iterator[Row]:
         """Give one row per slab."""
         for slab in row["slabs"]:
-            label = read_slab(self.run, "image_labels", row["volume_id"], slab, ["refined_label"])["refined_label"]
-            healthy = int(np.count_nonzero(~label.any(axis=1)))
-            yield {"volume_id": row["volume_id"], "slab": slab, "slices": len(label), "healthy_slices": healthy}
+            labels = read_slab(self.run, "image_labels", row["volume_id"], slab, ["refined_label", "segments_present"])
+            healthy = int(np.count_nonzero(find_healthy(labels, self.config).any(axis=1)))
+            slices = len(labels["refined_label"])
+            yield {"volume_id": row["volume_id"], "slab": slab, "slices": slices, "healthy_slices": healthy}
 
 
 class ReadHealthySlices(Stage):
-    """Give each healthy slice of a slab, its pixels as bytes.
+    """Give each slice of a slab that has healthy tissue, its pixels as bytes, and which segments are healthy.
 
     Args:
         run: Run folder with `slices/` and `image_labels/`.
+        config: What counts as healthy tissue.
     """
 
     reads = ("volume_id", "slab")
-    emits = ("volume_id", "slice_index", "liver_median_hu", *_PIXELS)
+    emits = ("volume_id", "slice_index", "liver_median_hu", "healthy_segments", *_PIXELS)
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, run: RunFolder, config: CouinaudNetConfig) -> None:
         self.run = run
+        self.config = config
 
     def process(self, row: Row) -> Iterator[Row]:
-        """Give one row per slice whose refined label is empty."""
+        """Give one row per slice with healthy tissue; `healthy_segments` has a byte per segment."""
         slab = read_labeled_slab(self.run, row["volume_id"], row["slab"], ["liver_median_hu", *_PIXELS])
-        for at in np.flatnonzero(~slab["refined_label"].any(axis=1)):
+        healthy = find_healthy(slab, self.config)
+        for at in np.flatnonzero(healthy.any(axis=1)):
             yield {
                 "volume_id": row["volume_id"],
                 "slice_index": int(slab["slice_index"][at]),
                 "liver_median_hu": float(slab["liver_median_hu"][at]),
+                "healthy_segments": healthy[at].tobytes(),
                 **{name: slab[name][at].tobytes() for name in _PIXELS},
             }
 
 
+def find_healthy(labels: Mapping[str, np.ndarray[Any, Any]], config: CouinaudNetConfig) -> BoolArray:
+    """Return which segments of each slice are healthy tissue to train on, bool of shape (n, 8).
+
+    All of a slice whose refined label is empty. Of another slice none, or, with `healthy_tissue = "regions"`, those
+    that the label does not name, if at least one of them is on the slice.
+
+    Args:
+        labels: `refined_label` and `segments_present` of n slices, shape (n, 8).
+        config: What counts as healthy tissue.
+    """
+    spared = ~labels["refined_label"]
+    usable = spared.all(axis=1, keepdims=True)
+    if config.healthy_tissue == "regions":
+        usable |= (spared & labels["segments_present"]).any(axis=1, keepdims=True)
+    healthy: BoolArray = spared & usable
+    return healthy
+
+
 def decode_healthy_slices(batch: Mapping[str, np.ndarray[Any, Any]], grid: GridConfig) -> dict[str, Any]:
-    """Return a batch of `ReadHealthySlices` with pixels as arrays, shape (n, H, W)."""
+    """Return a batch of `ReadHealthySlices` with arrays: pixels of shape (n, H, W), `healthy_segments` bool (n, 8)."""
     shape = (-1, grid.height, grid.width)
     pixels = {name: np.frombuffer(b"".join(batch[name]), np.uint8).reshape(shape) for name in _PIXELS}
-    return {**batch, **pixels}
+    healthy = np.frombuffer(b"".join(batch["healthy_segments"]), np.bool_).reshape(-1, SEGMENT_COUNT)
+    return {**batch, **pixels, "healthy_segments": healthy}

@@ -136,18 +136,18 @@ def _fit(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> None:
             failure_config=FailureConfig(max_failures=net.maximum_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=CHECKPOINTS_KEPT),
         ),
-        datasets={"train": _healthy_slices(run, config.seed, slabs)},
+        datasets={"train": _healthy_slices(run, config, slabs)},
         dataset_config=DataConfig(execution_options=ExecutionOptions(preserve_order=True)),
     )
     trainer.fit()
 
 
-def _healthy_slices(run: RunFolder, seed: int, slabs: Sequence[Row]) -> ray.data.Dataset:
+def _healthy_slices(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> ray.data.Dataset:
     """Return the dataset of healthy slices, slabs of different volumes mixed."""
     from pipeline.stages.session import work_items
 
     work = [{"volume_id": row["volume_id"], "slab": row["slab"]} for row in slabs if row["healthy_slices"]]
     work.sort(key=lambda row: (row["volume_id"], row["slab"]))
-    order = np.random.default_rng([seed, len(work)]).permutation(len(work))
+    order = np.random.default_rng([config.seed, len(work)]).permutation(len(work))
     slices = work_items([work[at] for at in order])
-    return slices.map_batches(ReadHealthySlices(run), batch_size=1, batch_format="pyarrow")
+    return slices.map_batches(ReadHealthySlices(run, config.couinaudnet), batch_size=1, batch_format="pyarrow")

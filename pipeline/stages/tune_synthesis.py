@@ -146,7 +146,10 @@ def _train(run: RunFolder, config: PipelineConfig) -> None:
     if kept and newest_checkpoint(run) is None:
         _copy_checkpoint(run, kept[-1], _KEPT, CHECKPOINTS)
     rows = read_volume_rows(run, "train")
-    slabs = _apply(CountHealthySlices(run), [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in rows])
+    slabs = _apply(
+        CountHealthySlices(run, config.couinaudnet),
+        [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in rows],
+    )
     for record in train_couinaudnet(run, config, slabs):
         newest = newest_checkpoint(run)
         if record["epoch"] + 1 == epochs and newest is not None:
