@@ -21,31 +21,11 @@ from pipeline.couinaud.checks import check_map, measure_fractions
 from pipeline.couinaud.result import CouinaudMap
 from pipeline.run_folder import RunFolder
 from pipeline.schema import couinaud_maps_schema, encode
+from pipeline.segment_names import SEGMENT_NAMES, segment_rgb
 from pipeline.volume import Geometry, Volume, to_lps, to_native_image
 
 MAPS, ROWS = "couinaud", "couinaud_maps"
 COLOR_TABLE = "segments.ctbl"
-SEGMENT_NAMES = (
-    "Segment 1 (caudate)",
-    "Segment 2 (left lateral superior)",
-    "Segment 3 (left lateral inferior)",
-    "Segment 4 (left medial)",
-    "Segment 5 (right anterior inferior)",
-    "Segment 6 (right posterior inferior)",
-    "Segment 7 (right posterior superior)",
-    "Segment 8 (right anterior superior)",
-)
-SEGMENT_RGB = (
-    (75, 63, 191),
-    (86, 180, 233),
-    (0, 114, 178),
-    (240, 228, 66),
-    (0, 158, 115),
-    (213, 94, 0),
-    (230, 159, 0),
-    (204, 121, 167),
-)
-"""Colors of segments 1..8, as in the report's pictures."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +122,6 @@ def format_color_table() -> str:
     In this format a name's blanks are underscores, which 3D Slicer turns back into blanks.
     """
     lines = [f"# Color table file {COLOR_TABLE}", f"# {SEGMENT_COUNT + 1} values", "0 Background 0 0 0 0"]
-    for value, (name, color) in enumerate(zip(SEGMENT_NAMES, SEGMENT_RGB, strict=True), start=1):
-        lines.append(" ".join(map(str, (value, name.replace(" ", "_"), *color, 255))))
+    for segment, name in enumerate(SEGMENT_NAMES, start=1):
+        lines.append(" ".join(map(str, (segment, name.replace(" ", "_"), *segment_rgb(segment), 255))))
     return "\n".join(lines) + "\n"

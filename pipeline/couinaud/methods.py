@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.config import CouinaudConfig
+from pipeline.config import CouinaudConfig, CouinaudMethod
 from pipeline.volume import Vessels, Volume
 
 AUTO_DIVIDES_VESSELS = False
@@ -48,9 +48,9 @@ def choose_method(volume: Volume, config: CouinaudConfig) -> str:
     return "planes" if divided or (AUTO_DIVIDES_VESSELS and vessels.undivided is not None) else "shape"
 
 
-def list_methods(volume: Volume, config: CouinaudConfig) -> list[str]:
+def list_methods(volume: Volume, config: CouinaudConfig) -> list[CouinaudMethod]:
     """Return every constructor but `precomputed` that a volume has the input for."""
-    methods = ["network"] if config.network else []
+    methods: list[CouinaudMethod] = ["network"] if config.network else []
     if volume.vessels is not None:
         methods += ["planes", "territories"]
     return [*methods, "shape"]
