@@ -1,7 +1,9 @@
 """Vessel masks of all layouts: divided or not, on the grid of the CT, and read only where they are of use."""
 
 import hashlib
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ from tests.archive_cases import (
 from tests.couinaud_cases import configure as configure_phantoms
 from tests.couinaud_cases import phantom
 
+DATA = Path(os.environ.get("LIVER_DATA", "/nowhere"))
 PLANES = CouinaudConfig(method="planes")
 
 
@@ -180,3 +183,16 @@ def test_phantom_vessels_shine_in_the_liver():
     for mask in (volume.vessels.hepatic & volume.liver_mask, volume.vessels.portal & volume.liver_mask):
         assert mask.sum() > 20
         assert volume.hu[mask].mean() > volume.hu[tissue].mean() + 10
+
+
+@pytest.mark.skipif(not (DATA / "ircad_dicom").is_dir(), reason="LIVER_DATA has no ircad_dicom")
+def test_vessels_of_a_patient_of_ircad_lie_in_the_liver_and_shine():
+    config = replace(configure(DATA / "ircad_dicom", "ircad"), couinaud=PLANES)
+    (case,), _ = list_cases(config, labels_required=False)
+    volume = read_case(case, config)
+    median = np.median(volume.hu[volume.liver_mask])
+    for mask in (volume.vessels.hepatic, volume.vessels.portal):
+        inside = mask & volume.liver_mask
+        assert inside.sum() > 10_000
+        assert volume.hu[inside].mean() > median
+    assert volume.vessels.undivided is None

@@ -1,5 +1,6 @@
 """Couinaud maps of an archive: written once, resumed, quarantined, and taken by `ingest` for the same input only."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.couinaud import CouinaudMap
 from pipeline.couinaud.kept_maps import TimedMap, construct_or_take, format_color_table, read_map, read_rows, write_map
 from pipeline.couinaud.tables import count_maps, format_maps
 from pipeline.errors import RefusedInputError
+from pipeline.report.page import build_report
 from pipeline.run_folder import RunFolder
 from pipeline.segment_names import SEGMENT_COLORS
 from pipeline.slabs import read_slices, read_volume_rows
@@ -165,6 +167,9 @@ def test_ingest_writes_maps_on_request_but_not_of_rejected_volumes(ray_cluster, 
     run = RunFolder(config.run)
     assert run.names("couinaud") == [*(f"{name}.nii.gz" for name in IDS), "segments.ctbl"]
     assert run.names("couinaud_maps") == [f"{name}.parquet" for name in IDS]
+    page = build_report(run, config)
+    assert re.search(r'<th scope="row">precomputed</th><td class="number">4</td>', page)
+    assert re.search(r'<th scope="row">FRACTION_SEGMENT_\d</th><td class="number">\d</td>', page)
     small = replace(config, run=str(tmp_path / "small"), grid=GridConfig(height=16, width=16, spacing_mm=1.0))
     with pytest.raises(RefusedInputError, match="LIVER_EXCEEDS_GRID"):
         ingest.main(small)
