@@ -1,6 +1,5 @@
 """Couinaud maps of an archive: written once, resumed, quarantined, and taken by `ingest` for the same input only."""
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -159,6 +158,9 @@ def test_ingest_takes_the_map_of_the_same_input_only(ray_cluster, tmp_path):
     assert (taken.couinaud_method, taken.couinaud_seconds) == ("shape", 1.5)
     assert segments["phantom_001"] > {0, 5}
     assert made.couinaud_method == "precomputed"
+    page = build_report(run, config)
+    for name, count in (("precomputed", 3), ("shape", 1), ("LIVER_CUT", 1)):
+        assert f'<th scope="row">{name}</th><td class="number">{count}</td>' in page
 
 
 def test_ingest_writes_maps_on_request_but_not_of_rejected_volumes(ray_cluster, tmp_path):
@@ -167,9 +169,6 @@ def test_ingest_writes_maps_on_request_but_not_of_rejected_volumes(ray_cluster, 
     run = RunFolder(config.run)
     assert run.names("couinaud") == [*(f"{name}.nii.gz" for name in IDS), "segments.ctbl"]
     assert run.names("couinaud_maps") == [f"{name}.parquet" for name in IDS]
-    page = build_report(run, config)
-    assert re.search(r'<th scope="row">precomputed</th><td class="number">4</td>', page)
-    assert re.search(r'<th scope="row">FRACTION_SEGMENT_\d</th><td class="number">\d</td>', page)
     small = replace(config, run=str(tmp_path / "small"), grid=GridConfig(height=16, width=16, spacing_mm=1.0))
     with pytest.raises(RefusedInputError, match="LIVER_EXCEEDS_GRID"):
         ingest.main(small)

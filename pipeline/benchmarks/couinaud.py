@@ -52,20 +52,19 @@ def write_benchmark_volume(run: RunFolder, seed: int) -> None:
     buffer = io.BytesIO()
     masks = {"liver_mask": volume.liver_mask, **vars(volume.vessels)}
     packed: dict[str, Any] = {name: np.packbits(masks[name]) for name in _MASKS}
-    np.savez(buffer, hu=volume.hu, **packed)
+    np.savez(buffer, hu=volume.hu, spacing_mm=volume.geometry.spacing_mm, **packed)
     run.write_bytes(buffer.getvalue(), _FOLDER, "volume.npz")
     run.write_json(size, _FOLDER, _MARK)
 
 
 def read_benchmark_volume(run: RunFolder) -> Volume:
     """Return the volume that `write_benchmark_volume` wrote, without its Couinaud map."""
-    spacing_mm = (SIZE.slice_spacing_mm, SIZE.pixel_spacing_mm, SIZE.pixel_spacing_mm)
     with np.load(io.BytesIO(run.read_bytes(_FOLDER, "volume.npz")), allow_pickle=False) as values:
-        hu = values["hu"]
+        hu, (z, y, x) = values["hu"], values["spacing_mm"].tolist()
         liver, hepatic, portal = (
             np.unpackbits(values[name], count=hu.size).astype(bool).reshape(hu.shape) for name in _MASKS
         )
-    geometry = Geometry(hu.shape, spacing_mm)
+    geometry = Geometry(hu.shape, (z, y, x))
     return Volume("phantom_000", hu, liver, geometry, np.zeros(8, bool), vessels=Vessels(hepatic, portal))
 
 
