@@ -23,8 +23,8 @@ MINIMUM_LIVER_ML = 50.0
 """Smallest plausible liver mask, half a newborn's liver; less is a wrong label or spacing."""
 MAXIMUM_LIVER_ML = 8000.0
 """Largest plausible liver mask."""
-MAXIMUM_LIVER_FRACTION = 0.9
-"""Largest plausible share of the image that is liver: a liver fills about half of its own bounding box."""
+MAXIMUM_LIVER_FILL = 0.8
+"""Largest plausible share of its own bounding box that a liver fills; real ones fill less than half."""
 _STEP = "plan_slices"
 _DIGITS = 4
 """Area fractions are compared after rounding, so that a tie does not hang on the last bit of a matrix product."""
@@ -86,7 +86,8 @@ def check_liver(volume: Volume) -> float:
 
     Raises:
         CaseError: EMPTY_LIVER, LIVER_VOLUME if it is outside `MINIMUM_LIVER_ML`..`MAXIMUM_LIVER_ML`, or
-            LIVER_WHOLE_IMAGE if it takes more than `MAXIMUM_LIVER_FRACTION` of the voxels.
+            LIVER_WHOLE_IMAGE if it fills more than `MAXIMUM_LIVER_FILL` of its bounding box: a mask of the whole
+            image, of all but the liver, or a box.
     """
     voxels = np.count_nonzero(volume.liver_mask)
     if voxels == 0:
@@ -96,9 +97,10 @@ def check_liver(volume: Volume) -> float:
     if not MINIMUM_LIVER_ML <= milliliters <= MAXIMUM_LIVER_ML:
         allowed = f"{MINIMUM_LIVER_ML:.0f}..{MAXIMUM_LIVER_ML:.0f} ml"
         raise CaseError("LIVER_VOLUME", f"the liver mask holds {milliliters:.1f} ml, expected {allowed}", _STEP)
-    if voxels > MAXIMUM_LIVER_FRACTION * volume.liver_mask.size:
-        sides = f"{voxels} of {volume.liver_mask.size} voxels, expected at most {MAXIMUM_LIVER_FRACTION:.0%}"
-        raise CaseError("LIVER_WHOLE_IMAGE", f"the liver mask holds {sides}", _STEP)
+    fill = voxels / volume.liver_mask[liver_box(volume.liver_mask)].size
+    if fill > MAXIMUM_LIVER_FILL:
+        sides = f"{fill:.0%} of its bounding box, expected at most {MAXIMUM_LIVER_FILL:.0%}"
+        raise CaseError("LIVER_WHOLE_IMAGE", f"the liver mask fills {sides}", _STEP)
     return float(milliliters)
 
 

@@ -79,12 +79,13 @@ def read_map(run: RunFolder, volume: Volume) -> TimedMap | None:
     Raises:
         ValueError: If the file is not the one that its row describes.
     """
-    if not run.exists(ROWS, f"{volume.volume_id}.parquet"):
+    row_path, map_path = (ROWS, f"{volume.volume_id}.parquet"), (MAPS, f"{volume.volume_id}.nii.gz")
+    if not (run.exists(*row_path) and run.exists(*map_path)):
         return None
-    (row,) = run.read_table(ROWS, f"{volume.volume_id}.parquet").to_pylist()
+    (row,) = run.read_table(*row_path).to_pylist()
     if row["content_sha256"] != volume.content_sha256:
         return None
-    labels = decode_labels(run.read_bytes(MAPS, f"{volume.volume_id}.nii.gz"))
+    labels = decode_labels(run.read_bytes(*map_path))
     flags = tuple(flag for flag in row["couinaud_flags"].split(";") if flag)
     made = check_map(CouinaudMap(labels, row["couinaud_method"], flags), volume.liver_mask)
     return TimedMap(made, row["couinaud_seconds"])

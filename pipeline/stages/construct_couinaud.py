@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.archive.cases import CaseSource
 from pipeline.archive.catalog import read_case
@@ -72,7 +72,7 @@ def find_unmapped(run: RunFolder, cases: Sequence[CaseSource]) -> list[CaseSourc
     return [case for case in cases if f"{case.volume_id}.parquet" not in mapped]
 
 
-def set_aside(run: RunFolder, outcomes: Iterator[Rejection] | Sequence[Rejection]) -> Counter[str]:
+def set_aside(run: RunFolder, outcomes: Iterable[Rejection]) -> Counter[str]:
     """Quarantine the cases that have no map, and forget what an earlier attempt said of those that have one.
 
     What `ingest` has set aside stays so: its reasons are others.
