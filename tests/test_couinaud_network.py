@@ -11,9 +11,10 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from jobs import ingest
-from pipeline.config import CouinaudConfig
+from jobs import evaluate_couinaud, ingest
+from pipeline.config import CouinaudConfig, CouinaudEvaluationConfig
 from pipeline.couinaud import construct, prepare
+from pipeline.couinaud.agreement import compare_maps
 from pipeline.couinaud.methods import needs_network
 from pipeline.couinaud.model_folder import CHECKPOINT, find_segments, load_checkpoint, read_model_folder
 from pipeline.couinaud.network import SegmentPredictor, find_surroundings
@@ -209,6 +210,21 @@ def test_ingest_runs_the_network_in_actors(ray_cluster, model, tmp_path):
     assert [(row.volume_id, row.couinaud_method) for row in rows] == [(name, "network") for name in IDS]
     written = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "run" / "couinaud" / "phantom_001.nii.gz")))
     np.testing.assert_array_equal(written, construct(phantom("phantom_001"), config.couinaud).labels)
+
+
+def test_comparison_runs_the_network_in_actors(ray_cluster, model, tmp_path):
+    compared = CouinaudEvaluationConfig(methods=("network",))
+    config = configure(tmp_path / "run", couinaud=settings(model), couinaud_evaluation=compared)
+    assert evaluate_couinaud.main(config) == 0
+    summary = RunFolder(config.run).read_json("couinaud_evaluation", "summary.json")
+    expected = [
+        compare_maps(construct(phantom(name), config.couinaud).labels, phantom(name).couinaud_map, phantom(name), 50.0)
+        for name in IDS
+    ]
+    presence = np.mean([agreement.presence_accuracy for agreement in expected])
+    assert list(summary) == ["network"]
+    assert summary["network"]["volumes"] == 4
+    assert summary["network"]["presence_accuracy"] == pytest.approx(presence)
 
 
 def test_more_actors_than_the_cluster_has_room_for_are_refused(ray_cluster, model, tmp_path):
