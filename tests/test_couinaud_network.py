@@ -11,16 +11,19 @@ import pytest
 import SimpleITK as sitk
 import torch
 
-from jobs import evaluate_couinaud, ingest
+from jobs import ingest
+from pipeline.archive.catalog import list_cases
 from pipeline.config import CouinaudConfig, CouinaudEvaluationConfig
 from pipeline.couinaud import construct, prepare
 from pipeline.couinaud.agreement import compare_maps
+from pipeline.couinaud.evaluation import MethodResult
 from pipeline.couinaud.methods import needs_network
 from pipeline.couinaud.model_folder import CHECKPOINT, find_segments, load_checkpoint, read_model_folder
 from pipeline.couinaud.network import SegmentPredictor, find_surroundings
 from pipeline.errors import CaseError, RefusedInputError
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_volume_rows
+from pipeline.stages.evaluate_couinaud import EvaluateConstructors, evaluation_config
 from tests.couinaud_cases import IDS, configure, phantom, train_tiny_network
 
 SEGMENTS = {f"segment_{n}": n for n in range(1, 9)}
@@ -212,19 +215,17 @@ def test_ingest_runs_the_network_in_actors(ray_cluster, model, tmp_path):
     np.testing.assert_array_equal(written, construct(phantom("phantom_001"), config.couinaud).labels)
 
 
-def test_comparison_runs_the_network_in_actors(ray_cluster, model, tmp_path):
+def test_comparison_takes_the_network_in(model, tmp_path):
     compared = CouinaudEvaluationConfig(methods=("network",))
-    config = configure(tmp_path / "run", couinaud=settings(model), couinaud_evaluation=compared)
-    assert evaluate_couinaud.main(config) == 0
-    summary = RunFolder(config.run).read_json("couinaud_evaluation", "summary.json")
-    expected = [
-        compare_maps(construct(phantom(name), config.couinaud).labels, phantom(name).couinaud_map, phantom(name), 50.0)
-        for name in IDS
-    ]
-    presence = np.mean([agreement.presence_accuracy for agreement in expected])
-    assert list(summary) == ["network"]
-    assert summary["network"]["volumes"] == 4
-    assert summary["network"]["presence_accuracy"] == pytest.approx(presence)
+    config = evaluation_config(configure(tmp_path, couinaud=settings(model), couinaud_evaluation=compared))
+    stage = EvaluateConstructors(RunFolder(config.run), config)
+    stage.setup()
+    (row,) = stage.process({**list_cases(config)[0][1].to_row(), "pictured": False})
+    (result,) = map(MethodResult.from_json, row["results"])
+    volume = phantom("phantom_001")
+    made = construct(volume, settings(model)).labels
+    assert (result.method, result.code) == ("network", "")
+    assert result.agreement == compare_maps(made, volume.couinaud_map, volume, 50.0)
 
 
 def test_more_actors_than_the_cluster_has_room_for_are_refused(ray_cluster, model, tmp_path):
