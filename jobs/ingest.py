@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipeline.command_line import run_job
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
@@ -15,9 +17,11 @@ def main(config: PipelineConfig) -> int:
         if step.committed and (later or step.exit_code == EXIT_DONE):
             return step.exit_code  # rejected cases are tried again until a later step has used the accepted ones
         from pipeline.archive.catalog import list_cases
+        from pipeline.couinaud import prepare
         from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases
         from pipeline.stages.session import ray_session
 
+        config = replace(config, couinaud=prepare(config.couinaud))
         cases, rejections = list_cases(config)
         reasons = commit_outcomes(step.run, rejections)
         pending = find_pending(step.run, cases)

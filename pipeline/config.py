@@ -15,6 +15,7 @@ from pipeline.config_networks import CouinaudNetConfig, SegmenterConfig, Synthes
 __all__ = [
     "RESOURCE_SETTINGS",
     "CouinaudConfig",
+    "CouinaudEvaluationConfig",
     "CouinaudMethod",
     "CouinaudNetConfig",
     "GridConfig",
@@ -58,6 +59,9 @@ class SourceConfig:
     """Table `volume_id, segments[, split]`. Empty means `volume_labels.csv` in the source folder."""
     couinaud_maps: Annotated[str, tyro.conf.arg(aliases=["--couinaud-maps"])] = ""
     """Folder of `VOLUME.nii.gz` label maps 1..8. Empty means `couinaudTr` in the source folder."""
+    vessels: Annotated[str, tyro.conf.arg(aliases=["--vessels"])] = ""
+    """Folder of `VOLUME.nii.gz` vessel masks: 1 hepatic and 2 portal veins, or 1 for both undivided. Empty means
+    `vesselsTr` in the source folder, and the organs' masks of `ircad`. Read only by a method that uses vessels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +143,17 @@ class CouinaudConfig:
     `planes` and `territories` need vessel masks, `shape` the liver mask alone. `auto` takes the first of precomputed,
     network, planes and shape that a volume has the input for."""
     network: str = ""
-    """nnU-Net v2 model folder whose labels 1..8 are the segments, for `network`."""
+    """nnU-Net v2 model folder whose labels 1..8 are the segments, for `network`: `plans.json`, `dataset.json` and
+    `fold_X/checkpoint_final.pth`."""
+    network_orientation: Literal["RAS", "LPS"] = "RAS"
+    """Directions in which the x, y and z indices of the network's training images ran: `RAS` for images in NIfTI's
+    canonical order, as TotalSegmentator's, `LPS` for those in DICOM's."""
+    prediction_actors: int = 1
+    """Actors that run the network; each loads it once."""
+    cpus_per_worker: float = 1.0
+    """CPUs that each of them reserves."""
+    use_gpu: bool = False
+    """One GPU for each of them."""
     write_maps: bool = False
     """Also keep each map as `couinaud/VOLUME.nii.gz` on the grid of the CT."""
     maximum_unlabeled_fraction: float = 0.2
@@ -149,6 +163,16 @@ class CouinaudConfig:
         """Check ranges."""
         fraction = self.maximum_unlabeled_fraction
         require(0 <= fraction < 1, f"couinaud.maximum_unlabeled_fraction: in [0, 1), got {fraction}")
+        require(self.prediction_actors >= 1, f"couinaud.prediction_actors: at least 1, got {self.prediction_actors}")
+        require(self.cpus_per_worker > 0, f"couinaud.cpus_per_worker: must be positive, got {self.cpus_per_worker}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CouinaudEvaluationConfig:
+    """The comparison of constructors with annotated Couinaud maps."""
+
+    methods: tuple[Literal["network", "planes", "territories", "shape"], ...] = ()
+    """Constructors to compare. Empty means all that a volume has the input for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +257,7 @@ class PipelineConfig:
     phantom: PhantomConfig = field(default_factory=PhantomConfig)
     grid: GridConfig = field(default_factory=GridConfig)
     couinaud: CouinaudConfig = field(default_factory=CouinaudConfig)
+    couinaud_evaluation: CouinaudEvaluationConfig = field(default_factory=CouinaudEvaluationConfig)
     image_labels: ImageLabelConfig = field(default_factory=ImageLabelConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     couinaudnet: CouinaudNetConfig = field(default_factory=CouinaudNetConfig)

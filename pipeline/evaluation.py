@@ -24,6 +24,7 @@ from pipeline.evaluation_rows import (
 from pipeline.lesions import IOU_LIMITS, SIZE_BINS_MM, DetectionCounts, equivalent_diameter_mm, size_bin
 from pipeline.metrics import LabelConfusion, dice_global, dice_per_case
 from pipeline.run_folder import RunFolder
+from pipeline.text_table import align
 
 EVALUATED_SPLITS = ("test", "validation")
 """Splits with predictions of the segmenter."""
@@ -147,30 +148,10 @@ def format_table(summary: Mapping[str, Any]) -> str:
     labels = summary["image_labels"]
     slices = sum(labels["before"][cell] for cell in LabelConfusion.__match_args__)
     wrong = [[name, slices, labels[key]["wrong"]] for name, key in (("before ILR", "before"), ("after ILR", "after"))]
-    dice = ["cases", "Dice per case", "Dice global"]
+    dice, width = ["cases", "Dice per case", "Dice global"], len(max(ARMS.values(), key=len))
     tables = [
-        _align(["segmenter", *dice, "lesion F1", "F1, IoU>0.5"], segmenter),
-        _align(["pseudo masks", *dice], arms),
-        _align(["image labels", "slices", "wrong"], wrong),
+        align(["segmenter", *dice, "lesion F1", "F1, IoU>0.5"], segmenter, width),
+        align(["pseudo masks", *dice], arms, width),
+        align(["image labels", "slices", "wrong"], wrong, width),
     ]
     return "\n\n".join(tables)
-
-
-def _align(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Align columns, the first to the left, the others to the right; undefined values are a dash."""
-    cells = [list(header)] + [[_console_cell(value) for value in row] for row in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    widths[0] = max(widths[0], len(max(ARMS.values(), key=len)))
-    return "\n".join(
-        "  ".join(
-            [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        )
-        for row in cells
-    )
-
-
-def _console_cell(value: Any) -> str:
-    """Return one cell's text."""
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)

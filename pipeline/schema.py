@@ -66,6 +66,7 @@ def volumes_schema() -> pa.Schema:
     `spacing_mm`, `native_shape`, `origin_mm` and `direction` describe the volume reoriented to LPS (z feet to head);
     `native_orientation` is the orientation code of the file, which takes a mask back to the file's own grid.
     `slabs` lists the slab numbers that have liver slices; slab j holds the slice indices [j * L, (j + 1) * L).
+    The last columns say how the Couinaud map was made. `couinaud_seconds` is the only value that a second run changes.
     """
     vector = (3,)
     columns = [
@@ -86,7 +87,28 @@ def volumes_schema() -> pa.Schema:
     ]
     fields = [column.to_field() for column in columns]
     fields.append(pa.field("slabs", pa.list_(pa.int32()), nullable=False))
-    return pa.schema(fields)
+    return pa.schema([*fields, *(column.to_field() for column in _couinaud_columns())])
+
+
+def _couinaud_columns() -> list[Column]:
+    """Return how a Couinaud map was made: constructor, flags of what is doubtful joined by `;`, seconds of work."""
+    return [
+        Column("couinaud_method", "string"),
+        Column("couinaud_flags", "string"),
+        Column("couinaud_seconds", "float32"),
+    ]
+
+
+def couinaud_maps_schema() -> pa.Schema:
+    """Return the schema of `couinaud_maps/`: one row per map in `couinaud/`, with the shares of segments 1..8."""
+    columns = [
+        Column("volume_id", "string"),
+        *_couinaud_columns(),
+        Column("segment_fraction", "float32", (SEGMENT_COUNT,)),
+        Column("liver_ml", "float32"),
+        Column("content_sha256", "string"),
+    ]
+    return pa.schema([column.to_field() for column in columns])
 
 
 def slices_schema(height: int, width: int) -> pa.Schema:

@@ -33,6 +33,9 @@ class VolumeRow:
     has_reference: bool
     content_sha256: str
     slabs: tuple[int, ...]
+    couinaud_method: str = ""
+    couinaud_flags: str = ""
+    couinaud_seconds: float = 0.0
 
     @property
     def healthy(self) -> bool:

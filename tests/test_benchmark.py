@@ -107,8 +107,9 @@ def test_figure_that_was_not_measured_is_not_reached():
 
 
 def test_subject_is_taken_off_the_command_line():
-    assert benchmark.take_subject(["refinement", "--run", "x"]) == ["--run", "x"]
-    assert benchmark.take_subject(["--run", "x"]) == ["--run", "x"]
+    assert benchmark.take_subject(["refinement", "--run", "x"]) == (benchmark.main, ["--run", "x"])
+    assert benchmark.take_subject(["couinaud", "--run", "x"]) == (benchmark.measure_couinaud, ["--run", "x"])
+    assert benchmark.take_subject(["--run", "x"]) == (benchmark.main, ["--run", "x"])
     with pytest.raises(SystemExit) as leave:
-        run_job(benchmark.main, benchmark.take_subject(["weather", "--run", "x"]))
+        run_job(*benchmark.take_subject(["weather", "--run", "x"]))
     assert leave.value.code == 2

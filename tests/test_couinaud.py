@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.config import CouinaudConfig
-from pipeline.couinaud import construct
 from pipeline.couinaud.completion import complete_map
+from pipeline.couinaud.precomputed import take_precomputed_map
 from pipeline.errors import CaseError
 from pipeline.volume import Geometry, Volume
 
@@ -20,7 +20,7 @@ def _volume(couinaud_map, liver, spacing_mm=(1.0, 1.0, 1.0)) -> Volume:
 def test_labels_outside_the_liver_are_dropped_and_gaps_take_the_nearest():
     labels = [[[7, 2, 0, 0, 5, 5]]]
     liver = [[[0, 1, 1, 1, 1, 0]]]
-    made = construct(_volume(labels, liver), CouinaudConfig(maximum_unlabeled_fraction=0.5)).labels
+    made = take_precomputed_map(_volume(labels, liver), CouinaudConfig(maximum_unlabeled_fraction=0.5)).labels
     assert made.dtype == np.uint8
     assert made.tolist() == [[[0, 2, 2, 5, 5, 0]]]
 
@@ -48,7 +48,9 @@ def test_completion_equals_a_search_over_all_labeled_voxels():
 
 def test_a_complete_map_comes_back_unchanged():
     labels = np.random.default_rng(0).integers(1, 9, (3, 4, 5)).astype(np.uint8)
-    made = construct(_volume(labels, np.ones(labels.shape)), CouinaudConfig(maximum_unlabeled_fraction=0.0)).labels
+    made = take_precomputed_map(
+        _volume(labels, np.ones(labels.shape)), CouinaudConfig(maximum_unlabeled_fraction=0.0)
+    ).labels
     np.testing.assert_array_equal(made, labels)
 
 
@@ -63,5 +65,5 @@ def test_a_complete_map_comes_back_unchanged():
 )
 def test_unusable_maps_are_rejected_with_both_sides(labels, limit, code, message):
     with pytest.raises(CaseError, match=message) as rejected:
-        construct(_volume(labels, [[[1, 1, 1, 1]]]), CouinaudConfig(maximum_unlabeled_fraction=limit))
+        take_precomputed_map(_volume(labels, [[[1, 1, 1, 1]]]), CouinaudConfig(maximum_unlabeled_fraction=limit))
     assert (rejected.value.code, rejected.value.step) == (code, "construct_couinaud")

@@ -23,6 +23,7 @@ class CaseSource:
         image: Path of the CT; empty for a phantom.
         masks: Path of the liver and tumor masks; empty for a phantom.
         couinaud_map: Path of the Couinaud map; empty if there is none.
+        vessels: Path of the vessel mask; empty if there is none, or the masks hold the vessels too.
     """
 
     volume_id: str
@@ -32,6 +33,7 @@ class CaseSource:
     image: str = ""
     masks: str = ""
     couinaud_map: str = ""
+    vessels: str = ""
 
     @property
     def image_label(self) -> BoolArray:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.archive import ircad, msd
 from pipeline.archive.cases import CaseFiles, CaseSource
-from pipeline.archive.checks import paste_on_grid, require_same_grid, to_labels
-from pipeline.archive.labels import LabelTable, read_labels, unsafe_id_error
+from pipeline.archive.checks import lay_on_grid, to_labels
+from pipeline.archive.labels import LabelTable, VolumeLabel, read_labels, unsafe_id_error
 from pipeline.archive.nifti import read_nifti
 from pipeline.archive.quarantine import Rejection
+from pipeline.archive.vessels import read_vessel_mask
 from pipeline.archive.volume_ids import ircad_id, is_safe_id, replacement_id
 from pipeline.arrays import SEGMENT_COUNT, UInt8Array
 from pipeline.config import PipelineConfig, SourceConfig
+from pipeline.couinaud.methods import find_inputs
 from pipeline.errors import CaseError, RefusedInputError
-from pipeline.volume import Geometry, Volume
+from pipeline.volume import Geometry, Vessels, Volume
 
 __all__ = ["CaseSource", "list_cases", "read_case"]
 
@@ -26,10 +29,15 @@ _FIND = {"msd": msd.find_files, "ircad": ircad.find_files}
 _READ = {"msd": msd.read_study, "ircad": ircad.read_study}
 
 
-def list_cases(config: PipelineConfig) -> tuple[list[CaseSource], list[Rejection]]:
+def list_cases(config: PipelineConfig, *, labels_required: bool = True) -> tuple[list[CaseSource], list[Rejection]]:
     """Return the cases of the source and those that are set aside before anything is read, both by id.
 
     Only folders and the label table are looked at; no image is opened.
+
+    Args:
+        config: Names the source.
+        labels_required: Whether a source must have a label table. If it need not and has none, its cases have no
+            label: they name no segment and are in the train split.
 
     Returns:
         Cases, and rejections with the codes `LABEL_MISSING`, `IMAGE_MISSING`, `LIVER_MISSING`, `UNSAFE_ID`,
@@ -43,8 +51,12 @@ def list_cases(config: PipelineConfig) -> tuple[list[CaseSource], list[Rejection
     source = config.source
     root = _folder(source.path, "source.path")
     labels = Path(source.labels).expanduser().absolute() if source.labels else root / "volume_labels.csv"
-    table = read_labels(labels, _canonical(source))
-    cases, rejections = _join(_FIND[source.layout](root), table, source.layout, _couinaud_folder(source, root))
+    files = _FIND[source.layout](root)
+    if labels_required or source.labels or labels.exists():
+        table = read_labels(labels, _canonical(source))
+    else:
+        table = LabelTable(dict.fromkeys(filter(is_safe_id, files), VolumeLabel((), "train")), {})
+    cases, rejections = _join(files, table, source, root)
     if not cases:
         counts = ", ".join(f"{code} {count}" for code, count in Counter(item.code for item in rejections).items())
         raise RefusedInputError(
@@ -53,26 +65,33 @@ def list_cases(config: PipelineConfig) -> tuple[list[CaseSource], list[Rejection
     return cases, rejections
 
 
-def read_case(case: CaseSource, config: PipelineConfig) -> Volume:
-    """Read one case, with everything that the source has of it, in LPS order.
+def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] | None = None) -> Volume:
+    """Read one case, with what the constructor of its Couinaud map uses, in LPS order.
 
-    `content_sha256` is the hash of the bytes of its input files one after another: image, masks, Couinaud map.
+    `content_sha256` is the hash of the bytes of the files that were read, one after another: image, masks, Couinaud
+    map, vessels.
 
     Args:
         case: A case of `list_cases`.
         config: The configuration that listed it.
+        inputs: What to read beside CT and masks, of `pipeline.couinaud.methods.OPTIONAL_INPUTS`, if the source has
+            it; what the configured method uses if None.
 
     Raises:
         CaseError: If the case cannot be used: the codes of `msd.read_study`, `ircad.read_study` and `read_nifti`,
-            and `COUINAUD_GEOMETRY` or `COUINAUD_LABEL`.
+            `COUINAUD_GEOMETRY` or `COUINAUD_LABEL`, `VESSEL_GEOMETRY` or `VESSEL_VALUES`.
     """
+    has_map = bool(case.couinaud_map) or case.layout == "phantom"
+    wanted = find_inputs(config.couinaud, has_map) if inputs is None else inputs
     if case.layout == "phantom":
         from pipeline.phantom import make_phantom
 
-        return make_phantom(config.phantom, config.seed, case.volume_id)
+        return make_phantom(config.phantom, config.seed, case.volume_id, vessels="vessels" in wanted)
     content = hashlib.sha256()
     study = _READ[case.layout](case, content.update)
-    couinaud_map = _read_couinaud_map(case, study.geometry, content.update)
+    read_map, read_vessels = "couinaud_map" in wanted, "vessels" in wanted
+    couinaud_map = _read_couinaud_map(case, study.geometry, content.update) if read_map else None
+    vessels = _read_vessels(case, study.geometry, content.update) if read_vessels else None
     return Volume(
         volume_id=case.volume_id,
         hu=study.hu,
@@ -82,6 +101,7 @@ def read_case(case: CaseSource, config: PipelineConfig) -> Volume:
         split=case.split,
         reference_mask=study.reference_mask,
         couinaud_map=couinaud_map,
+        vessels=vessels,
         content_sha256=content.hexdigest(),
     )
 
@@ -97,23 +117,26 @@ def _phantom_cases(config: PipelineConfig) -> list[CaseSource]:
 
 
 def _join(
-    files: Mapping[str, CaseFiles], table: LabelTable, layout: str, maps: Path | None
+    files: Mapping[str, CaseFiles], table: LabelTable, source: SourceConfig, root: Path
 ) -> tuple[list[CaseSource], list[Rejection]]:
     """Bring files and labels together: each id becomes a case or a rejection."""
     cases: list[CaseSource] = []
     rejections = dict(table.rejections)
+    maps = _companion_folder(source.couinaud_maps, "source.couinaud_maps", root / "couinaudTr")
+    vessels = _companion_folder(source.vessels, "source.vessels", root / "vesselsTr")
     for name in sorted(files.keys() | table.labels.keys()):
         volume_id = name if is_safe_id(name) else replacement_id(name)
         if volume_id in rejections:
             continue
         try:
-            cases.append(_case(name, files.get(name), table, layout, maps))
+            case = _case(name, files.get(name), table, source.layout)
+            cases.append(replace(case, couinaud_map=_companion(maps, name), vessels=_companion(vessels, name)))
         except CaseError as error:
             rejections[volume_id] = Rejection.from_error(volume_id, error)
     return cases, sorted(rejections.values(), key=lambda item: item.volume_id)
 
 
-def _case(name: str, files: CaseFiles | None, table: LabelTable, layout: str, maps: Path | None) -> CaseSource:
+def _case(name: str, files: CaseFiles | None, table: LabelTable, layout: str) -> CaseSource:
     """Return a case that has image, mask and label, or raise what it lacks."""
     if not is_safe_id(name):
         raise unsafe_id_error(name)
@@ -124,29 +147,36 @@ def _case(name: str, files: CaseFiles | None, table: LabelTable, layout: str, ma
     if not files.masks:
         raise CaseError("LIVER_MISSING", "there is an image, but no mask of the liver", _STEP)
     label = table.labels[name]
-    couinaud_map = maps / f"{name}.nii.gz" if maps else None
-    found = str(couinaud_map) if couinaud_map and couinaud_map.is_file() else ""
-    return CaseSource(name, layout, label.split, label.segments, files.image, files.masks, found)
+    return CaseSource(name, layout, label.split, label.segments, files.image, files.masks)
+
+
+def _companion(folder: Path | None, name: str) -> str:
+    """Return the path of a case's file in a folder; empty if there is none."""
+    path = folder / f"{name}.nii.gz" if folder else None
+    return str(path) if path and path.is_file() else ""
 
 
 def _read_couinaud_map(case: CaseSource, image: Geometry, record: Callable[[bytes], object]) -> UInt8Array | None:
     """Read the Couinaud map of a case on the grid of its CT, or None if it has none; a crop of the grid will do."""
     if not case.couinaud_map:
         return None
-    what, code = "the Couinaud map", "COUINAUD_GEOMETRY"
+    what = "the Couinaud map"
     values, geometry = read_nifti(Path(case.couinaud_map), what, record)
     labels = to_labels(values, SEGMENT_COUNT, "COUINAUD_LABEL", what)
-    if geometry.shape != image.shape and (pasted := paste_on_grid(labels, geometry, image)) is not None:
-        return pasted
-    require_same_grid(geometry, image, what, shape_code=code, grid_code=code)
-    return labels
+    return lay_on_grid(labels, geometry, image, what, "COUINAUD_GEOMETRY")
 
 
-def _couinaud_folder(source: SourceConfig, root: Path) -> Path | None:
-    """Return the folder of Couinaud maps; None if none was named and there is none beside the images."""
-    if source.couinaud_maps:
-        return _folder(source.couinaud_maps, "source.couinaud_maps")
-    beside = root / "couinaudTr"
+def _read_vessels(case: CaseSource, image: Geometry, record: Callable[[bytes], object]) -> Vessels | None:
+    """Read the vessels of a case on the grid of its CT: its vessel mask, else what its masks hold; perhaps None."""
+    if case.vessels:
+        return read_vessel_mask(Path(case.vessels), image, record)
+    return ircad.read_vessels(case, image, record) if case.layout == "ircad" else None
+
+
+def _companion_folder(path: str, name: str, beside: Path) -> Path | None:
+    """Return the folder that was named, else the one beside the images; None if there is neither."""
+    if path:
+        return _folder(path, name)
     return beside if beside.is_dir() else None
 
 

@@ -121,6 +121,25 @@ def require_same_grid(
             raise CaseError(grid_code, f"{what} has {name} {_show(ours)}, the image {_show(theirs)}", step)
 
 
+def lay_on_grid(values: UInt8Array, geometry: Geometry, image: Geometry, what: str, code: str) -> UInt8Array:
+    """Return a label image on the voxels of the CT, both in LPS order; a crop of the CT's grid will do.
+
+    Args:
+        values: Shape `geometry.shape`.
+        geometry: Grid of the label image.
+        image: Grid of the CT.
+        what: The label image in words.
+        code: Reason if it lies elsewhere.
+
+    Raises:
+        CaseError: With the code, quoting both sides.
+    """
+    if geometry.shape != image.shape and (pasted := paste_on_grid(values, geometry, image)) is not None:
+        return pasted
+    require_same_grid(geometry, image, what, shape_code=code, grid_code=code)
+    return values
+
+
 def paste_on_grid(values: UInt8Array, geometry: Geometry, image: Geometry) -> UInt8Array | None:
     """Lay a label image that is a crop of the CT's voxels onto the CT's grid, both in LPS order; nothing is resampled.
 

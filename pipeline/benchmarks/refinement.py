@@ -63,10 +63,12 @@ def summarize(
     }
 
 
-def compare(figures: Mapping[str, Figures]) -> list[dict[str, Any]]:
+def compare(
+    figures: Mapping[str, Figures], targets: Mapping[str, tuple[str, str, float]] = TARGETS
+) -> list[dict[str, Any]]:
     """Return one row per figure to reach: its name, value and bound, and whether it is reached."""
     rows = []
-    for name, (place, relation, bound) in TARGETS.items():
+    for name, (place, relation, bound) in targets.items():
         part, key = place.split(".")
         value = figures[part][key]
         reached = value is not None and (value >= bound if relation == ">=" else value <= bound)

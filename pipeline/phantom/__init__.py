@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 import pipeline
 from pipeline.config import PhantomConfig
 from pipeline.phantom.patient import draw_patient
-from pipeline.phantom.rendering import render
+from pipeline.phantom.rendering import render, render_vessels
 from pipeline.phantom.tumors import name_segments
 from pipeline.volume import Geometry, Volume
 
@@ -47,17 +47,18 @@ def list_phantoms(config: PhantomConfig, seed: int) -> list[PhantomCase]:
     return [PhantomCase(f"phantom_{index:03d}", split, healthy) for index, (split, healthy) in enumerate(flat)]
 
 
-def make_phantom(config: PhantomConfig, seed: int, volume_id: str) -> Volume:
+def make_phantom(config: PhantomConfig, seed: int, volume_id: str, *, vessels: bool = False) -> Volume:
     """Make one case.
 
     Args:
         config: Cohort, grid and noise.
         seed: Seed of the cohort, not negative.
         volume_id: One of the ids that `list_phantoms` gives.
+        vessels: Whether to give the masks of its hepatic veins and portal vein too.
 
     Returns:
         A volume in LPS order with HU, liver mask, Couinaud map (1..8 in the whole liver, 0 outside), reference mask
-        (all false if healthy) and the volume-level label. The same arguments give the same voxels.
+        (all false if healthy), vessels if wanted and the volume-level label. The same arguments give the same voxels.
 
     Raises:
         ValueError: If the cohort has no such case.
@@ -78,6 +79,7 @@ def make_phantom(config: PhantomConfig, seed: int, volume_id: str) -> Volume:
         split=case.split,
         reference_mask=tumor_mask,
         couinaud_map=couinaud_map,
+        vessels=render_vessels(patient) if vessels else None,
         content_sha256=_hash_case(config, seed, case),
     )
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline.arrays import BoolArray, Int16Array, UInt8Array
 from pipeline.phantom.patient import Patient
 from pipeline.phantom.shapes import FloatArray, Points, Tube, coverage, window
+from pipeline.volume import Vessels
 
 SLAB_SLICES = 8
 """Slices that are rendered at once: the only floating-point images in memory."""
@@ -44,6 +45,26 @@ def render(patient: Patient, noise_hu: float, key: tuple[int, int]) -> tuple[Int
         image += _draw_noise(np.random.default_rng([*key, NOISE, start]), image.shape, noise_hu)
         hu[slab] = np.clip(np.rint(image), -1024, 3071)
     return hu, couinaud_map, tumor_mask
+
+
+def render_vessels(patient: Patient) -> Vessels:
+    """Render the vessels in the liver's box as masks: voxels that a vessel fills at least by half.
+
+    The hepatic veins come with the vena cava that they run to. Vessels are drawn whole, also where a tumor displaces
+    them.
+
+    Args:
+        patient: Whose vessels.
+    """
+    trees = {"hepatic": (*patient.vessels.hepatic, patient.liver.vena_cava), "portal": patient.vessels.portal}
+    masks = {name: np.zeros(patient.grid.shape, np.bool_) for name in trees}
+    for start in range(0, patient.grid.shape[0], SLAB_SLICES):
+        slab = slice(start, min(start + SLAB_SLICES, patient.grid.shape[0]))
+        place, inner = window(patient.grid.axes(slab.start, slab.stop), patient.found.low, patient.found.high)
+        for name, tubes in trees.items():
+            part = masks[name][slab][place]
+            part[...] = _cover_tubes(tubes, inner, part.shape, patient.grid.edge_mm) >= 0.5
+    return Vessels(**masks)
 
 
 def _render_liver(

@@ -11,8 +11,9 @@ from pipeline.arrays import BoolArray
 from pipeline.config import GridConfig
 from pipeline.geometry import to_grid
 from pipeline.masks import read_prediction, read_volume_slices
-from pipeline.report.overlays import ROMAN, Panel, SlicePicture, draw_panels
+from pipeline.report.overlays import Panel, SlicePicture, draw_panels
 from pipeline.run_folder import RunFolder
+from pipeline.segment_names import ROMAN
 from pipeline.slabs import VolumeRow
 
 

@@ -16,15 +16,10 @@ import numpy as np
 from pipeline.arrays import SEGMENT_COUNT, BoolArray, Float32Array, UInt8Array
 from pipeline.config import GridConfig
 from pipeline.intensity import gray_to_hu
+from pipeline.segment_names import ROMAN, segment_rgb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-SEGMENT_COLORS = ("#4B3FBF", "#56B4E9", "#0072B2", "#F0E442", "#009E73", "#D55E00", "#E69F00", "#CC79A7")
-"""Segments I..VIII, after Okabe and Ito's colors for all kinds of color vision; neighbors differ in lightness too."""
-
-ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII")
-"""Names of the segments 1..8."""
 
 REFERENCE_COLOR = "#FFC20A"
 PREDICTION_COLOR = "#35D6FF"
@@ -85,7 +80,7 @@ def display_gray(picture: SlicePicture, grid: GridConfig) -> Float32Array:
 def tint_segments(gray: Float32Array, couinaud_map: UInt8Array, strength: float = 0.5) -> Float32Array:
     """Blend the segments' colors into a gray slice; returns (H, W, 3) in 0..1."""
     colors = np.zeros((SEGMENT_COUNT + 1, 3), np.float32)
-    colors[1:] = [[int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)] for color in SEGMENT_COLORS]
+    colors[1:] = np.array([segment_rgb(segment) for segment in range(1, SEGMENT_COUNT + 1)]) / 255
     weight = strength * (couinaud_map > 0)[..., None].astype(np.float32)
     return (gray[..., None] * (1 - weight) + colors[couinaud_map] * weight).astype(np.float32)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.archive.quarantine import read_rejections
+from pipeline.couinaud.tables import count_maps
 from pipeline.report.tables import make_details, make_note, make_table
 from pipeline.run_folder import RunFolder
+from pipeline.slabs import VolumeRow
 
 STEPS = (
     "ingest",
@@ -22,7 +25,13 @@ STEPS = (
 )
 """The method's order; other reports follow in the order of their names."""
 
-_HIDDEN_SETTINGS = ("source.path", "source.labels", "source.couinaud_maps")
+_HIDDEN_SETTINGS = (
+    "source.path",
+    "source.labels",
+    "source.couinaud_maps",
+    "source.vessels",
+    "couinaud.network",
+)
 """Folders of the archive may name patients."""
 
 _STEP_COLUMNS = {
@@ -60,6 +69,22 @@ def make_run_section(reports: Sequence[Mapping[str, Any]]) -> str:
             make_details("Settings", make_table("Settings of the run", pairs, _to_rows(settings))),
         ]
     )
+
+
+def make_couinaud_tables(volumes: Sequence[VolumeRow]) -> str:
+    """Return the tables of how Couinaud maps were made and what is doubtful about them; empty if it is not known."""
+    methods, flags = count_maps((volume.couinaud_method, volume.couinaud_flags) for volume in volumes)
+    tables = [
+        make_table(caption, {"name": heading, "volumes": "Volumes"}, _count_rows(counts))
+        for caption, heading, counts in (("Couinaud maps", "Made by", methods), ("Doubtful maps", "Flag", flags))
+        if counts
+    ]
+    return "\n".join(tables)
+
+
+def _count_rows(counts: Counter[str]) -> list[dict[str, Any]]:
+    """Return counts as rows of a table, the largest first."""
+    return [{"name": name, "volumes": count} for name, count in counts.most_common()]
 
 
 def make_quarantine_section(run: RunFolder) -> str:

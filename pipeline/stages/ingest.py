@@ -7,10 +7,8 @@ row with a reason instead. The driver sees narrow rows only: it commits a volume
 from __future__ import annotations
 
 import json
-import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,15 +17,13 @@ from pipeline.archive.cases import CaseSource
 from pipeline.archive.catalog import read_case
 from pipeline.archive.quarantine import Rejection, remove_rejection, write_rejection
 from pipeline.config import GridConfig, PipelineConfig
-from pipeline.couinaud import construct
-from pipeline.errors import CaseError
+from pipeline.couinaud.kept_maps import TimedMap, construct_or_take, write_map
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, native_references_schema, references_schema, slices_schema
 from pipeline.slabs import VolumeRow, slab_name, write_volume_row
 from pipeline.slicing import (
     NativeSlab,
     SlicePlan,
-    check_liver,
     cut_slab,
     make_reference_slab,
     make_slab,
@@ -35,12 +31,12 @@ from pipeline.slicing import (
     volume_row,
 )
 from pipeline.stages.base import Row, Stage, check_flow
+from pipeline.stages.volumes import CASE_COLUMNS, load_constructor, map_volumes, reject
 from pipeline.volume import Volume
 
 if TYPE_CHECKING:
     import ray.data
 
-_PACKAGE = Path(__file__).parents[1]
 _REASON = ("code", "message", "step")
 _PLANES = {"hu": np.int16, "liver_mask": np.bool_, "couinaud_map": np.uint8, "reference_mask": np.bool_}
 
@@ -56,35 +52,38 @@ class DecodeVolume(Stage):
         config: Settings of the run.
     """
 
-    reads = ("volume_id", "layout", "split", "segments", "image", "masks", "couinaud_map")
+    reads = CASE_COLUMNS
     emits = ("volume_id", "slab", "volume", "slice_index", "box", *_PLANES, *_REASON)
 
     def __init__(self, run: RunFolder, config: PipelineConfig) -> None:
         self.run = run
         self.config = config
 
+    def setup(self) -> None:
+        """Load the network of the Couinaud map, if there may be use for one, once per process."""
+        load_constructor(self.config.couinaud)
+
     def process(self, row: Row) -> Iterator[Row]:
         """Emit one row per slab, or a single row that says why there are none."""
         case = CaseSource.from_row(row)
         try:
-            volume, plan = self._decode(case)
-        except CaseError as error:
-            yield _rejected_row(case.volume_id, error.code, error.message, error.step)
-            return
+            volume, made, plan = self._decode(case)
         except Exception as error:  # one poisoned file must not stop an archive
-            yield _rejected_row(case.volume_id, "UNEXPECTED", _describe(error), "decode")
+            rejection = reject(case.volume_id, error, "decode")
+            yield _rejected_row(rejection.volume_id, rejection.code, rejection.message, rejection.step)
             return
-        described = pack_volume(volume_row(volume, plan))
+        described = pack_volume(volume_row(volume, plan, made.map.method, made.flags, made.seconds))
         _write_native_reference(self.run, volume)
+        if self.config.couinaud.write_maps:
+            write_map(self.run, volume, made)
         for slab in plan.slabs:
             yield _slab_row(case.volume_id, described, cut_slab(volume, plan, slab))
 
-    def _decode(self, case: CaseSource) -> tuple[Volume, SlicePlan]:
+    def _decode(self, case: CaseSource) -> tuple[Volume, TimedMap, SlicePlan]:
         """Read and check a case; CaseError if it cannot be used."""
         volume = read_case(case, self.config)
-        check_liver(volume)
-        couinaud_map = construct(volume, self.config.couinaud).labels
-        return volume, plan_slices(volume, couinaud_map, self.config.grid)
+        made = construct_or_take(self.run, volume, self.config.couinaud)
+        return volume, made, plan_slices(volume, made.map.labels, self.config.grid)
 
 
 class WriteSlab(Stage):
@@ -144,7 +143,7 @@ def build_flow(run: RunFolder, config: PipelineConfig, cases: Sequence[CaseSourc
     rows = [case.to_row() for case in cases]
     check_flow(list(rows[0]), [DecodeVolume, WriteSlab])
     work = work_items(rows, blocks_per_cpu=len(rows))
-    decoded = work.map_batches(DecodeVolume(run, config), batch_size=1, batch_format="pyarrow")
+    decoded = map_volumes(work, DecodeVolume, run, config)
     return decoded.map_batches(WriteSlab(run, config.grid), batch_size=1, batch_format="pyarrow")
 
 
@@ -265,12 +264,3 @@ def _rejected_row(volume_id: str, code: str, message: str, step: str) -> Row:
     """Return a row that carries a reason instead of a slab."""
     empty = {"slab": 0, "volume": "", "slice_index": b"", "box": [0, 0, 0, 0], **dict.fromkeys(_PLANES, b"")}
     return {"volume_id": volume_id, **empty, "code": code, "message": message, "step": step}
-
-
-def _describe(error: Exception) -> str:
-    """Return the exception's type and the innermost place in this package, never its text: it may name a patient."""
-    place = "outside the package"
-    for frame in traceback.extract_tb(error.__traceback__):
-        if Path(frame.filename).is_relative_to(_PACKAGE):
-            place = f"{Path(frame.filename).relative_to(_PACKAGE.parent).as_posix()}:{frame.lineno}"
-    return f"{type(error).__name__} at {place}"

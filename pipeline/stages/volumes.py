@@ -1,0 +1,92 @@
+"""What stages over whole volumes share: their columns, their workers, and what becomes of an error."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.archive.cases import CaseSource
+from pipeline.archive.quarantine import Rejection
+from pipeline.config import CouinaudConfig, PipelineConfig
+from pipeline.couinaud.methods import needs_network
+from pipeline.errors import CaseError, RefusedInputError
+from pipeline.run_folder import RunFolder
+from pipeline.stages.base import Stage
+
+if TYPE_CHECKING:
+    import ray.data
+
+CASE_COLUMNS = tuple(field.name for field in fields(CaseSource))
+"""Columns of a case as `CaseSource.to_row` gives it."""
+_PACKAGE = Path(__file__).parents[1]
+
+
+def load_constructor(config: CouinaudConfig) -> None:
+    """Load what a constructor needs for all volumes, once per process."""
+    if needs_network(config):
+        from pipeline.couinaud.network import load_predictor
+
+        load_predictor(config)
+
+
+def map_volumes(
+    work: ray.data.Dataset, stage: Callable[[RunFolder, PipelineConfig], Stage], run: RunFolder, config: PipelineConfig
+) -> ray.data.Dataset:
+    """Apply a stage to volumes, one at a time: in tasks, or in actors if there may be use for the network.
+
+    Args:
+        work: Rows with the columns that the stage reads.
+        stage: Class of the stage.
+        run: Run folder.
+        config: Settings of the run.
+
+    Raises:
+        RefusedInputError: If the cluster has not the GPUs for the actors, or not a CPU left beside them.
+    """
+    import ray
+    import ray.data
+
+    couinaud = config.couinaud
+    if not needs_network(couinaud):
+        return work.map_batches(stage(run, config), batch_size=1, batch_format="pyarrow")
+    cluster, actors = ray.cluster_resources(), couinaud.prediction_actors
+    cpus, gpus = cluster.get("CPU", 0.0), cluster.get("GPU", 0.0)
+    if actors * couinaud.cpus_per_worker + 1 > cpus or (couinaud.use_gpu and actors > gpus):
+        raise RefusedInputError(
+            f"couinaud.prediction_actors: {actors} actors of {couinaud.cpus_per_worker:g} CPUs need one CPU beside them"
+            f"{' and a GPU each' * couinaud.use_gpu}, the cluster has {cpus:g} CPUs and {gpus:g} GPUs"
+        )
+    return work.map_batches(
+        stage,
+        fn_constructor_args=(run, config),
+        compute=ray.data.ActorPoolStrategy(size=actors),
+        num_cpus=couinaud.cpus_per_worker,
+        num_gpus=int(couinaud.use_gpu),
+        batch_size=1,
+        batch_format="pyarrow",
+    )
+
+
+def reject(volume_id: str, error: Exception, step: str) -> Rejection:
+    """Return the rejection of a case whose step failed, whatever the error was.
+
+    Args:
+        volume_id: The case.
+        error: A `CaseError`, or anything else that a poisoned file or a mistake of ours can cause.
+        step: Step to name for the latter.
+    """
+    if isinstance(error, CaseError):
+        return Rejection.from_error(volume_id, error)
+    return Rejection(volume_id, "UNEXPECTED", _describe(error), step)
+
+
+def _describe(error: Exception) -> str:
+    """Return the exception's type and the innermost place in this package, never its text: it may name a patient."""
+    place = "outside the package"
+    for frame in traceback.extract_tb(error.__traceback__):
+        if Path(frame.filename).is_relative_to(_PACKAGE):
+            place = f"{Path(frame.filename).relative_to(_PACKAGE.parent).as_posix()}:{frame.lineno}"
+    return f"{type(error).__name__} at {place}"
