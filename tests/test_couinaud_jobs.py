@@ -103,7 +103,10 @@ def test_comparison_of_an_archive(ray_cluster, tmp_path, capsys):
     assert [(row["volume_id"], row["method"]) for row in rows] == [(n, m) for n in IDS for m in ("planes", "shape")]
     assert all(0.2 < float(row["dice"]) <= 1 for row in rows)
     assert Image.open(folder / "slices.png").width > 500
-    assert "presence" in capsys.readouterr().out
+    table = capsys.readouterr().out.split("\n\nCases")[0]
+    assert "presence" in table
+    assert evaluate_couinaud.main(config) == 0
+    assert capsys.readouterr().out.strip() == table.strip()
     report = RunFolder(config.run).read_json("reports", "evaluate_couinaud.json")
     assert (report["taken"], report["given"], report["quarantined"]) == (4, 4, {})
 
