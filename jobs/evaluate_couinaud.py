@@ -18,11 +18,14 @@ def main(config: PipelineConfig) -> int:
     """Write `couinaud_evaluation/`: `cases.csv`, `summary.json` and `slices.png`; print the summary."""
     uses = ("source", "phantom", "couinaud", "couinaud_evaluation", "image_labels")
     with Step.begin(config, "evaluate_couinaud", uses=uses) as step:
+        from pipeline.couinaud.evaluation import CASE_COLUMNS, case_rows, format_summary, summarize
+
+        folder = "couinaud_evaluation"
         if step.committed:
+            print(format_summary(step.run.read_json(folder, "summary.json")))
             return step.exit_code
         from pipeline.archive.catalog import list_cases
         from pipeline.couinaud import prepare
-        from pipeline.couinaud.evaluation import CASE_COLUMNS, case_rows, format_summary, summarize
         from pipeline.couinaud.evaluation_picture import draw_volumes
         from pipeline.evaluation_rows import format_csv
         from pipeline.stages.evaluate_couinaud import evaluate_constructors, evaluation_config
@@ -42,7 +45,7 @@ def main(config: PipelineConfig) -> int:
                 pictures += [picture] if picture else []
         results.sort(key=lambda result: (result.volume_id, result.method))
         pictures.sort(key=lambda picture: picture.volume_id)
-        summary, folder = summarize(results), "couinaud_evaluation"
+        summary = summarize(results)
         step.run.write_bytes(format_csv(CASE_COLUMNS, case_rows(results)).encode(), folder, "cases.csv")
         step.run.write_json(summary, folder, "summary.json")
         if pictures:

@@ -257,12 +257,12 @@ class PipelineConfig:
     phantom: PhantomConfig = field(default_factory=PhantomConfig)
     grid: GridConfig = field(default_factory=GridConfig)
     couinaud: CouinaudConfig = field(default_factory=CouinaudConfig)
-    couinaud_evaluation: CouinaudEvaluationConfig = field(default_factory=CouinaudEvaluationConfig)
     image_labels: ImageLabelConfig = field(default_factory=ImageLabelConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     couinaudnet: CouinaudNetConfig = field(default_factory=CouinaudNetConfig)
     pixel_labels: PixelLabelConfig = field(default_factory=PixelLabelConfig)
     segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
+    couinaud_evaluation: CouinaudEvaluationConfig = field(default_factory=CouinaudEvaluationConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)
     ray: RayConfig = field(default_factory=RayConfig)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from jobs import construct_couinaud, ingest
+from jobs import construct_couinaud, evaluate_couinaud, ingest
 from pipeline.archive.catalog import list_cases, read_case
 from pipeline.archive.quarantine import read_rejections
 from pipeline.config import CouinaudConfig, GridConfig
@@ -132,6 +132,12 @@ def test_label_table_is_needed_by_ingest_only(archive, tmp_path):
     named = replace(config, source=replace(config.source, labels=str(tmp_path / "absent.csv")))
     with pytest.raises(RefusedInputError, match="label table"):
         list_cases(named, labels_required=False)
+
+
+def test_comparison_needs_an_annotated_case(tmp_path):
+    root = write_archive(tmp_path / "archive", IDS[:2])
+    with pytest.raises(RefusedInputError, match="none of 2 cases has an annotated Couinaud map"):
+        evaluate_couinaud.main(configure(tmp_path / "run", root))
 
 
 def keep_another_map(run, volume, hash_of=None):

@@ -5,16 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from PIL import Image
 
 import pipeline.benchmarks.couinaud as couinaud_benchmark
 from jobs import benchmark, construct_couinaud, evaluate_couinaud, ingest, refine_image_labels
+from pipeline.archive.catalog import list_cases, read_case
+from pipeline.archive.quarantine import read_rejections
 from pipeline.config import CouinaudConfig, CouinaudEvaluationConfig
 from pipeline.couinaud import construct
 from pipeline.couinaud.kept_maps import read_rows
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_slices, read_volume_rows
-from tests.couinaud_cases import GRID, IDS, PHANTOM, configure, phantom, write_archive, write_nifti
+from tests.couinaud_cases import GRID, IDS, PHANTOM, configure, phantom, vessel_mask, write_archive, write_nifti
 
 SHAPE = CouinaudConfig(method="shape")
 
@@ -49,6 +52,37 @@ def test_liver_masks_are_enough(ray_cluster, tmp_path, capsys):
     assert all(seconds[name] == row["couinaud_seconds"] for name, row in rows.items())
 
 
+@pytest.mark.parametrize("orientation", ["RAS", "LAI", "SPL", "PIR"])
+def test_map_does_not_hang_on_the_order_of_the_files_axes(tmp_path, orientation):
+    plain, turned = (write_archive(tmp_path / name, IDS[:1]) for name in ("plain", "turned"))
+    for path in turned.rglob("*.nii.gz"):
+        sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(path)), orientation), str(path))
+    maps = []
+    for root in (plain, turned):
+        config = configure(tmp_path / "run", root, couinaud=SHAPE)
+        (case,), _ = list_cases(config, labels_required=False)
+        volume = read_case(case, config)
+        maps.append(construct(volume, config.couinaud).labels)
+        expected = orientation if root == turned else volume.geometry.native_orientation
+        assert volume.geometry.native_orientation == expected
+    np.testing.assert_array_equal(*maps)
+
+
+def test_bad_vessels_cost_only_the_case_that_needs_them(ray_cluster, tmp_path):
+    root, volume = write_archive(tmp_path / "archive", IDS[:3], vessels=True), phantom("phantom_001")
+    write_nifti(root / "vesselsTr" / "phantom_000.nii.gz", 3 * vessel_mask(phantom()), phantom())
+    write_nifti(root / "vesselsTr" / "phantom_001.nii.gz", 3 * vessel_mask(volume), volume)
+    write_nifti(root / "couinaudTr" / "phantom_001.nii.gz", volume.couinaud_map, volume)
+    config = configure(tmp_path / "run", root)
+    assert construct_couinaud.main(config) == 3
+    run = RunFolder(config.run)
+    assert {row["volume_id"]: row["couinaud_method"] for row in read_rows(run)} == {
+        "phantom_001": "precomputed",
+        "phantom_002": "planes",
+    }
+    assert [(item.volume_id, item.code) for item in read_rejections(run)] == [("phantom_000", "VESSEL_VALUES")]
+
+
 def test_shape_replaces_the_maps_of_a_run(ray_cluster, tmp_path):
     config = configure(tmp_path / "run", couinaud=SHAPE)
     assert ingest.main(config) == 0
@@ -69,7 +103,10 @@ def test_comparison_of_an_archive(ray_cluster, tmp_path, capsys):
     assert [(row["volume_id"], row["method"]) for row in rows] == [(n, m) for n in IDS for m in ("planes", "shape")]
     assert all(0.2 < float(row["dice"]) <= 1 for row in rows)
     assert Image.open(folder / "slices.png").width > 500
-    assert "presence" in capsys.readouterr().out
+    table = capsys.readouterr().out.split("\n\nCases")[0]
+    assert "presence" in table
+    assert evaluate_couinaud.main(config) == 0
+    assert capsys.readouterr().out.strip() == table.strip()
     report = RunFolder(config.run).read_json("reports", "evaluate_couinaud.json")
     assert (report["taken"], report["given"], report["quarantined"]) == (4, 4, {})
 
