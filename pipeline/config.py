@@ -10,13 +10,14 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pipeline.config_networks import CouinaudNetConfig, SegmenterConfig, SynthesisConfig, require
+from pipeline.config_networks import CouinaudNetConfig, CouinaudShapeConfig, SegmenterConfig, SynthesisConfig, require
 
 __all__ = [
     "RESOURCE_SETTINGS",
     "CouinaudConfig",
     "CouinaudMethod",
     "CouinaudNetConfig",
+    "CouinaudShapeConfig",
     "GridConfig",
     "ImageLabelConfig",
     "Layout",
@@ -233,6 +234,7 @@ class PipelineConfig:
     phantom: PhantomConfig = field(default_factory=PhantomConfig)
     grid: GridConfig = field(default_factory=GridConfig)
     couinaud: CouinaudConfig = field(default_factory=CouinaudConfig)
+    couinaud_shape: CouinaudShapeConfig = field(default_factory=CouinaudShapeConfig)
     image_labels: ImageLabelConfig = field(default_factory=ImageLabelConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     couinaudnet: CouinaudNetConfig = field(default_factory=CouinaudNetConfig)

@@ -7,13 +7,18 @@ from collections.abc import Callable
 from pipeline.config import CouinaudConfig
 from pipeline.couinaud.precomputed import take_precomputed_map
 from pipeline.couinaud.result import CouinaudMap
+from pipeline.couinaud.shape import build_shape_map
 from pipeline.volume import Volume
 
 __all__ = ["CONSTRUCTORS", "CouinaudMap", "construct"]
 
 Constructor = Callable[[Volume, CouinaudConfig], CouinaudMap]
 
-CONSTRUCTORS: dict[str, Constructor] = {"precomputed": take_precomputed_map, "auto": take_precomputed_map}
+CONSTRUCTORS: dict[str, Constructor] = {
+    "precomputed": take_precomputed_map,
+    "auto": take_precomputed_map,
+    "shape": build_shape_map,
+}
 """Every constructor gives a map of the volume's shape: 1..8 on each liver voxel, 0 elsewhere."""
 
 
