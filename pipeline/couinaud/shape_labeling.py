@@ -40,5 +40,18 @@ def label_voxels(scores: Float32Array, frame: ShapeFrame, liver_mask: BoolArray,
         slab = inside[first : first + step]
         index = np.argwhere(slab) + start + [first, 0, 0]
         place = torch.from_numpy(index[:, ::-1].astype(np.float32)) @ matrix.T + offset
-        target[first : first + step][slab] = interpolate(grid, place[None])[0].argmax(dim=0).numpy() + 1
+        target[first : first + step][slab] = _name_largest(interpolate(grid, place[None])[0].numpy())
     return labels
+
+
+def _name_largest(scores: Float32Array) -> UInt8Array:
+    """Return 1 + the row of the largest score of each column, of the first such row; float32 (8, n) to uint8 (n,).
+
+    Row after row, which is several times as fast as an arg-max across rows.
+    """
+    largest = scores[0].copy()
+    segment = np.ones(scores.shape[1], np.uint8)
+    for row, score in enumerate(scores[1:], start=2):
+        np.copyto(segment, np.uint8(row), where=score > largest)
+        np.maximum(largest, score, out=largest)
+    return segment
