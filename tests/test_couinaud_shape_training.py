@@ -102,7 +102,7 @@ def test_loss_is_least_for_the_truth():
 
 
 def test_the_network_halves_the_grid():
-    assert ShapeNetwork((8, 16))(torch.zeros(2, CHANNELS, 16, 16, 16)).shape == (2, 8, 8, 8, 8)
+    assert ShapeNetwork((8, 16), 16)(torch.zeros(2, CHANNELS, 16, 16, 16)).shape == (2, 8, 8, 8, 8)
 
 
 def test_weights_come_back_from_half_precision(tmp_path):
