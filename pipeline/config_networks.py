@@ -158,11 +158,11 @@ class CouinaudShapeConfig:
     """Folder of `VOLUME.nii.gz` label maps 0..8."""
     side: int = 48
     """Samples per axis of the liver's normalized grid; the network works on half as many."""
-    widths: tuple[int, ...] = (32, 64, 96)
+    widths: tuple[int, ...] = (16, 32, 64)
     """Channels per level of the network, multiples of 8."""
-    members: int = 1
-    """Networks that differ by their seed and vote together."""
-    epochs: int = 60
+    folds: int = 5
+    """Networks that vote together. Each leaves out its share of the shapes, on which it is measured."""
+    epochs: int = 24
     """Passes over the shapes, each time varied anew."""
     batch_size: int = 4
     """Shapes per step."""
@@ -174,14 +174,12 @@ class CouinaudShapeConfig:
     """Decay per step of the moving average of the weights, which is what is kept."""
     checkpoint_every: int = 5
     """Epochs between checkpoints."""
-    folds: int = 0
-    """Cross-validate in so many folds instead of training on all shapes; 0 trains."""
     maximum_shapes: int = 0
     """Train each network on at most so many shapes, for learning curves; 0 takes all."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for name in ("members", "epochs", "batch_size", "checkpoint_every"):
+        for name in ("epochs", "batch_size", "checkpoint_every"):
             require(getattr(self, name) >= 1, f"couinaud_shape.{name}: at least 1, got {getattr(self, name)}")
         allowed = len(self.widths) >= 1 and all(width >= 8 and width % 8 == 0 for width in self.widths)
         require(allowed, f"couinaud_shape.widths: multiples of 8, got {self.widths}")
@@ -192,4 +190,4 @@ class CouinaudShapeConfig:
         )
         require(self.learning_rate > 0, f"couinaud_shape.learning_rate: must be positive, got {self.learning_rate}")
         require(0 <= self.average_decay < 1, f"couinaud_shape.average_decay: in [0, 1), got {self.average_decay}")
-        require(self.folds >= 0 and self.folds != 1, f"couinaud_shape.folds: 0 or at least 2, got {self.folds}")
+        require(self.folds >= 2, f"couinaud_shape.folds: at least 2, got {self.folds}")

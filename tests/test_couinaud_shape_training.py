@@ -30,7 +30,7 @@ from tests.shape_cases import make_geometry, make_labels, segment_at, voxel_poin
 GEOMETRY = make_geometry((6.0, 6.0, 6.0))
 LABELS = make_labels(GEOMETRY)
 SHAPE = LabeledShape("liver", LABELS, GEOMETRY)
-TINY = CouinaudShapeConfig(side=16, widths=(8, 16), epochs=4, batch_size=2, checkpoint_every=2)
+TINY = CouinaudShapeConfig(side=16, widths=(8, 16), epochs=4, batch_size=2, folds=2, checkpoint_every=2)
 STILL = Variation(np.eye(3), np.zeros((3, 2, 2, 2), np.float32), np.zeros((3, 2, 2, 2), np.float32))
 
 
@@ -102,7 +102,7 @@ def test_loss_is_least_for_the_truth():
 
 
 def test_the_network_halves_the_grid():
-    assert ShapeNetwork((8, 16), 16)(torch.zeros(2, CHANNELS, 16, 16, 16)).shape == (2, 8, 8, 8, 8)
+    assert ShapeNetwork((8, 16))(torch.zeros(2, CHANNELS, 16, 16, 16)).shape == (2, 8, 8, 8, 8)
 
 
 def test_weights_come_back_from_half_precision(tmp_path):
@@ -150,15 +150,18 @@ def test_folds_cover_all_once():
     assert sorted(map(len, folds)) == [15, 15, 16, 16, 16]
 
 
-def test_the_job_trains_and_stops_where_it_is_done(maps, tmp_path):
+def test_the_job_trains_measures_and_stops_where_it_is_done(maps, tmp_path, capsys):
     config = PipelineConfig(
-        run=str(tmp_path / "run"), couinaud_shape=CouinaudShapeConfig(**{**vars(TINY), "shapes": maps, "members": 2})
+        run=str(tmp_path / "run"), couinaud_shape=CouinaudShapeConfig(**{**vars(TINY), "shapes": maps})
     )
     assert train_couinaud_shape.main(config) == 0
     run = RunFolder(config.run)
     data = run.read_bytes("couinaud_shape", "couinaud_shape.safetensors")
     history = [json.loads(line) for line in run.read_bytes("couinaud_shape", "history.jsonl").splitlines()]
-    assert [(record["member"], record["epoch"]) for record in history] == [(m, e) for m in range(2) for e in range(4)]
+    assert [(record["fold"], record["epoch"]) for record in history] == [(m, e) for m in range(2) for e in range(4)]
+    figures = run.read_json("couinaud_shape", "cross_validation.json")
+    assert {liver["volume_id"] for liver in figures["livers"]} == {"a", "b", "c"}
+    assert f"mean_dice           {figures['summary']['mean_dice']}" in capsys.readouterr().out
     assert train_couinaud_shape.main(config) == 0
     assert run.read_bytes("couinaud_shape", "couinaud_shape.safetensors") == data
 
@@ -169,27 +172,16 @@ def test_an_interrupted_job_gives_the_same_weights(maps, tmp_path):
             run=str(tmp_path / name), couinaud_shape=CouinaudShapeConfig(**{**vars(TINY), "shapes": maps})
         )
         run, shapes = RunFolder(config.run), read_shapes(maps)
-        for record in shape_job.train_members(run, config, shapes):
+        for record in shape_job.train_folds(run, config, shapes):
             if record["epoch"] == epochs - 1:
                 break
-        return list(shape_job.train_members(run, config, shapes)), run.read_bytes(
+        return list(shape_job.train_folds(run, config, shapes)), run.read_bytes(
             "couinaud_shape", "couinaud_shape.safetensors"
         )
 
     (history, weights), (history_again, weights_again) = run_until("one", 3), run_until("two", 1)
     assert history == history_again
     assert weights == weights_again
-
-
-def test_the_job_cross_validates(maps, tmp_path, capsys):
-    config = PipelineConfig(
-        run=str(tmp_path / "run"), couinaud_shape=CouinaudShapeConfig(**{**vars(TINY), "shapes": maps, "folds": 3})
-    )
-    assert train_couinaud_shape.main(config) == 0
-    assert "mean_dice" in capsys.readouterr().out
-    figures = RunFolder(config.run).read_json("couinaud_shape", "cross_validation.json")
-    assert figures["summary"]["livers"] == 3
-    assert len(figures["livers"]) == 3
 
 
 def test_too_few_maps_are_refused(tmp_path):
@@ -212,7 +204,7 @@ def test_the_command_in_the_weights_can_be_run_again():
     [
         ({"widths": (12,)}, "multiples of 8"),
         ({"side": 20}, "multiple of 8, got 20"),
-        ({"folds": 1}, "0 or at least 2"),
+        ({"folds": 1}, "at least 2, got 1"),
         ({"epochs": 0}, "at least 1, got 0"),
         ({"average_decay": 1.0}, r"in \[0, 1\)"),
     ],

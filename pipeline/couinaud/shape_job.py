@@ -1,4 +1,4 @@
-"""The two ways of `jobs.train_couinaud_shape`: train the networks that are kept, or cross-validate."""
+"""What `jobs.train_couinaud_shape` does: train a network per fold, keep them together, measure them apart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.config import CouinaudShapeConfig, PipelineConfig
 from pipeline.couinaud.shape_evaluation import evaluate, split_folds, summarize
 from pipeline.couinaud.shape_training import LabeledShape, ShapeTraining
 from pipeline.couinaud.shape_vote import ShapeModel
-from pipeline.couinaud.shape_weights import WEIGHTS, pack
+from pipeline.couinaud.shape_weights import WEIGHTS, pack, unpack
 from pipeline.run_folder import RunFolder
 from pipeline.training_history import write_history
 
@@ -30,55 +30,54 @@ PROVENANCE = {
 _CHECKPOINT = "checkpoint.pt"
 
 
-def train_members(run: RunFolder, config: PipelineConfig, shapes: Sequence[LabeledShape]) -> Iterator[dict[str, Any]]:
-    """Train all networks from the newest checkpoint on and write them; yield a record per epoch.
+def train_folds(run: RunFolder, config: PipelineConfig, shapes: Sequence[LabeledShape]) -> Iterator[dict[str, Any]]:
+    """Train one network per fold from the newest checkpoint on; yield a record per epoch.
 
     Args:
-        run: Run folder; receives `couinaud_shape/couinaud_shape.safetensors` and `history.jsonl`.
+        run: Run folder; receives `couinaud_shape/couinaud_shape.safetensors`, anew with each network that is done, and
+            `history.jsonl`.
         config: Settings of the run.
-        shapes: Label maps.
+        shapes: Label maps, one per patient.
     """
     settings = config.couinaud_shape
     saved = _read_checkpoint(run)
-    trainings = [ShapeTraining(settings, config.seed + member) for member in range(settings.members)]
+    trainings = [ShapeTraining(settings, config.seed + fold) for fold in range(settings.folds)]
     for training, state in zip(trainings, saved["trainings"], strict=False):
         training.restore(state)
     history: list[dict[str, Any]] = saved["history"]
     yield from history
-    for member, training in enumerate(trainings):
+    held_out = split_folds(len(shapes), settings.folds, config.seed)
+    for fold, training in enumerate(trainings):
+        seen = [shape for index, shape in enumerate(shapes) if index not in held_out[fold]]
+        seen = seen[: settings.maximum_shapes or None]
         while training.epochs_done < settings.epochs:
-            history.append({"member": member, **training.run_epoch(shapes)})
+            history.append({"fold": fold, **training.run_epoch(seen)})
             if training.epochs_done % settings.checkpoint_every == 0 or training.epochs_done == settings.epochs:
-                _write_checkpoint(run, trainings[: member + 1], history)
+                _write_checkpoint(run, trainings[: fold + 1], history)
             yield history[-1]
-    networks = [training.average for training in trainings]
-    data = pack(networks, settings.widths, settings.side, describe(config, len(shapes)))
-    run.write_bytes(data, COUINAUD_SHAPE, WEIGHTS)
+        networks = [done.average for done in trainings[: fold + 1]]
+        data = pack(networks, settings.widths, settings.side, describe(config, len(shapes)))
+        run.write_bytes(data, COUINAUD_SHAPE, WEIGHTS)
 
 
-def cross_validate(run: RunFolder, config: PipelineConfig, shapes: Sequence[LabeledShape]) -> dict[str, Any]:
-    """Train on all folds but one, in turn, and measure on that one.
+def measure_folds(run: RunFolder, config: PipelineConfig, shapes: Sequence[LabeledShape]) -> dict[str, Any]:
+    """Measure each network on the shapes that it has not seen.
 
     Args:
-        run: Run folder; receives `couinaud_shape/cross_validation.json` with the figures of every liver.
+        run: Run folder with the trained networks; receives `couinaud_shape/cross_validation.json`.
         config: Settings of the run.
-        shapes: Label maps, one per patient.
+        shapes: Label maps, the same that the networks were trained on.
 
     Returns:
-        Means over all livers.
+        Means over all shapes.
     """
-    settings = config.couinaud_shape
-    figures = []
-    for held_out in split_folds(len(shapes), settings.folds, config.seed):
-        seen = [shape for index, shape in enumerate(shapes) if index not in held_out]
-        networks = []
-        for member in range(settings.members):
-            training = ShapeTraining(settings, config.seed + member)
-            while training.epochs_done < settings.epochs:
-                training.run_epoch(seen[: settings.maximum_shapes or None])
-            networks.append(training.average.eval())
-        model = ShapeModel(tuple(networks), settings.side)
-        figures += [evaluate(model, shapes[index]) for index in held_out]
+    model = unpack(str(run.local(COUINAUD_SHAPE, WEIGHTS)))
+    held_out = split_folds(len(shapes), len(model.networks), config.seed)
+    figures = [
+        evaluate(ShapeModel((network,), model.side), shapes[index])
+        for network, indices in zip(model.networks, held_out, strict=True)
+        for index in indices
+    ]
     rows = [dataclasses.asdict(figure) for figure in figures]
     run.write_json({"summary": summarize(figures), "livers": rows}, COUINAUD_SHAPE, "cross_validation.json")
     return summarize(figures)

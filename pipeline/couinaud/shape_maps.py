@@ -9,24 +9,24 @@ from pipeline.couinaud.shape_training import LabeledShape
 from pipeline.errors import CaseError, RefusedInputError
 
 _SUFFIX = ".nii.gz"
-_MINIMUM = 2
 
 
-def read_shapes(folder: str) -> list[LabeledShape]:
+def read_shapes(folder: str, minimum: int = 2) -> list[LabeledShape]:
     """Read all label maps of a folder.
 
     Args:
         folder: Holds `VOLUME.nii.gz` with values 0..8.
+        minimum: Fewer maps are refused.
 
     Returns:
         The maps, ordered by name.
 
     Raises:
-        RefusedInputError: If there are fewer than two maps, or one cannot be used.
+        RefusedInputError: If there are too few maps, or one cannot be used.
     """
     paths = sorted(Path(folder).glob(f"*{_SUFFIX}")) if folder else []
-    if len(paths) < _MINIMUM:
-        raise RefusedInputError(f"--shapes {folder!r} holds {len(paths)} label maps, at least {_MINIMUM} are needed")
+    if len(paths) < minimum:
+        raise RefusedInputError(f"--shapes {folder!r} holds {len(paths)} label maps, at least {minimum} are needed")
     return [read_shape(path) for path in paths]
 
 

@@ -1,4 +1,4 @@
-"""The network that divides a liver by its shape: a small 3-D U-Net on the grid of the liver's frame."""
+"""The network that names the segments of a liver from its shape: a small 3-D U-Net on a normalized grid."""
 
 from __future__ import annotations
 
@@ -9,63 +9,51 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.arrays import Float32Array
-from pipeline.couinaud.shape_cuts import CUTS, FIRST_GUESS, score_cuts
+from pipeline.arrays import SEGMENT_COUNT, Float32Array
 from pipeline.couinaud.shape_frame import ShapeFrame
 
 CHANNELS = 7
 """Liver, three coordinates, and the three sizes of the frame."""
 _SIZE_MM = 100.0
 """Half extents are given in these units, less one."""
-_SUMMARY = 16
-"""Channels of the coarsest level from which the cuts are read."""
 _GROUPS = 8
 """Groups of the normalization layers; widths are multiples of it."""
 
 
 class ShapeNetwork(nn.Module):
-    """3-D U-Net that gives the caudate lobe as a picture and Couinaud's cuts as numbers, read off its coarsest level.
+    """3-D U-Net whose first convolution halves the grid, so that it works at half of the input's resolution.
 
-    The first convolution halves the grid, so that the network works at half of the input's resolution. Skips are
-    added, not joined.
+    Skips are added, not joined. Segments are cut by near-planar faces: scores on the coarse grid, interpolated
+    linearly, place them within a voxel.
 
     Args:
-        widths: Channels per level, finest first, multiples of 8; each level halves the resolution.
-        side: Side of the input's grid, a multiple of 2 to the number of levels.
+        widths: Channels per level, finest first, multiples of 8; each further level halves the resolution.
     """
 
-    def __init__(self, widths: Sequence[int], side: int) -> None:
+    def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
-        finer, coarser = widths[:-1], widths[1:]
         self.stem = nn.Conv3d(CHANNELS, widths[0], 4, stride=2, padding=1)
         self.encoders = nn.ModuleList(_Residual(width) for width in widths)
+        finer, coarser = widths[:-1], widths[1:]
         self.reductions = nn.ModuleList(
             nn.Conv3d(high, low, 2, stride=2) for high, low in zip(finer, coarser, strict=True)
         )
         self.enlargements = nn.ModuleList(nn.Conv3d(low, high, 1) for high, low in zip(finer, coarser, strict=True))
         self.decoders = nn.ModuleList(_Residual(width) for width in finer)
-        self.caudate = nn.Sequential(nn.GroupNorm(_GROUPS, widths[0]), nn.ReLU(), nn.Conv3d(widths[0], 1, 1))
-        self.summary = nn.Sequential(
-            nn.GroupNorm(_GROUPS, widths[-1]), nn.ReLU(), nn.Conv3d(widths[-1], _SUMMARY, 1), nn.ReLU(), nn.Flatten()
-        )
-        self.cuts = nn.Linear(_SUMMARY * (side // 2 ** len(widths)) ** 3, CUTS)
-        nn.init.zeros_(self.cuts.weight)
-        with torch.no_grad():
-            self.cuts.bias.copy_(torch.tensor(FIRST_GUESS))
+        self.output = nn.Sequential(nn.GroupNorm(_GROUPS, widths[0]), nn.ReLU(), nn.Conv3d(widths[0], SEGMENT_COUNT, 1))
 
     def forward(self, liver: Tensor) -> Tensor:
-        """Map (n, CHANNELS, s, s, s) to log-probabilities of segments 1..8, (n, 8, s / 2, s / 2, s / 2)."""
+        """Map (n, CHANNELS, s, s, s) to scores of segments 1..8, (n, 8, s / 2, s / 2, s / 2)."""
         features = self.encoders[0](self.stem(liver))
         skipped = []
         for reduction, encoder in zip(self.reductions, self.encoders[1:], strict=True):
             skipped.append(features)
             features = encoder(reduction(features))
-        cuts = self.cuts(self.summary(features))
         levels = zip(reversed(self.enlargements), reversed(self.decoders), reversed(skipped), strict=True)
         for enlargement, decoder, skip in levels:
             enlarged = F.interpolate(enlargement(features), scale_factor=2.0, mode="trilinear", align_corners=False)
             features = decoder(skip + enlarged)
-        return score_cuts(cuts, self.caudate(features)[:, 0])
+        return cast(Tensor, self.output(features))
 
 
 class _Residual(nn.Module):

@@ -93,7 +93,7 @@ class ShapeTraining:
         self._seed = seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = ShapeNetwork(config.widths, config.side)
+            self.network = ShapeNetwork(config.widths)
         self.average = copy.deepcopy(self.network)
         self._optimizer = torch.optim.AdamW(
             self.network.parameters(), config.learning_rate, weight_decay=config.weight_decay

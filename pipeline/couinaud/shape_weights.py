@@ -55,7 +55,7 @@ def unpack(path: str) -> ShapeModel:
         tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     networks = []
     for member in range(about["members"]):
-        network = ShapeNetwork(about["widths"], about["side"])
+        network = ShapeNetwork(about["widths"])
         prefix = f"{member}."
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         network.load_state_dict(own)
