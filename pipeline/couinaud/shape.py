@@ -1,7 +1,8 @@
 """The constructor `shape`: eight segments from the liver mask alone.
 
-The liver is brought into a frame of its own in patient axes, where a small network trained on public annotations
-scores the segments; the scores are interpolated back to every liver voxel.
+The liver is brought into a frame of its own in patient axes, where small networks trained on public annotations score
+the segments. Planes and levels are fitted to the scores and cut the liver at full resolution; the caudate lobe is where
+the interpolated scores have it.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ def build_shape_map(volume: Volume, config: CouinaudConfig) -> CouinaudMap:
     Raises:
         CaseError: EMPTY_LIVER, LIVER_TOO_SMALL or LIVER_FILLS_IMAGE.
     """
-    from pipeline.couinaud.shape_labeling import label_voxels
+    from pipeline.couinaud.shape_division import name_segments
 
     liver, geometry = volume.liver_mask, volume.geometry
     check_liver(liver, geometry)
     made = vote(liver, geometry)
-    labels = label_voxels(made.scores, made.frame, liver, geometry)
+    labels = name_segments(made, liver, geometry)
     doubts = {"LIVER_CUT": is_cut(liver), "LOW_CONFIDENCE": made.confidence < MINIMUM_CONFIDENCE}
     return CouinaudMap(labels, "shape", tuple(sorted(flag for flag, doubtful in doubts.items() if doubtful)))
 

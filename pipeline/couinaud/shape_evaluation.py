@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.arrays import SEGMENT_COUNT, Float64Array, UInt8Array
-from pipeline.couinaud.shape_labeling import label_voxels
+from pipeline.couinaud.shape_division import name_segments
 from pipeline.couinaud.shape_training import LabeledShape
 from pipeline.couinaud.shape_vote import ShapeModel
 from pipeline.image_labels import find_segments_present
@@ -43,7 +43,7 @@ def evaluate(model: ShapeModel, shape: LabeledShape) -> ShapeFigures:
     """Divide an annotated liver, seeing only its mask, and compare."""
     liver = shape.labels > 0
     made = model.vote(liver, shape.geometry)
-    labels = label_voxels(made.scores, made.frame, liver, shape.geometry)
+    labels = name_segments(made, liver, shape.geometry)
     pixel_mm2 = shape.geometry.spacing_mm[1] * shape.geometry.spacing_mm[2]
     slices = liver.any(axis=(1, 2))
     found, truth = (
