@@ -62,6 +62,28 @@ def make_labels(geometry):
     return segment_at(points) * is_liver(points)
 
 
+def reindex(array, geometry, order, flips):
+    """Permute and flip the axes of an image; every voxel stays where it is in the patient.
+
+    Args:
+        array: Shape `geometry.shape`.
+        geometry: Of the image.
+        order: Which old axis (z, y, x) each new one is.
+        flips: Whether each new axis is flipped.
+    """
+    steps = (np.array(geometry.direction).reshape(3, 3) * geometry.spacing_mm[::-1])[:, ::-1][:, list(order)]
+    turned = np.transpose(array, order)
+    origin = np.array(geometry.origin_mm)
+    for axis, flipped in enumerate(flips):
+        if flipped:
+            turned = np.flip(turned, axis)
+            origin = origin + steps[:, axis] * (turned.shape[axis] - 1)
+            steps[:, axis] *= -1
+    spacing = np.linalg.norm(steps, axis=0)
+    direction = (steps / spacing)[:, ::-1]
+    return turned, Geometry(turned.shape, tuple(spacing.tolist()), tuple(origin.tolist()), tuple(direction.ravel()))
+
+
 def look_up(labels, geometry, points_mm):
     """Return the label of the voxel nearest to physical points, (n, 3); 0 outside."""
     step = np.array(geometry.direction).reshape(3, 3) * geometry.spacing_mm[::-1]
