@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from pipeline.config_networks import CouinaudNetConfig, SegmenterConfig, SynthesisConfig, require
+from pipeline.config_networks import CouinaudNetConfig, CouinaudShapeConfig, SegmenterConfig, SynthesisConfig, require
 
 __all__ = [
     "RESOURCE_SETTINGS",
@@ -18,6 +18,7 @@ __all__ = [
     "CouinaudEvaluationConfig",
     "CouinaudMethod",
     "CouinaudNetConfig",
+    "CouinaudShapeConfig",
     "GridConfig",
     "ImageLabelConfig",
     "Layout",
@@ -257,6 +258,7 @@ class PipelineConfig:
     phantom: PhantomConfig = field(default_factory=PhantomConfig)
     grid: GridConfig = field(default_factory=GridConfig)
     couinaud: CouinaudConfig = field(default_factory=CouinaudConfig)
+    couinaud_shape: CouinaudShapeConfig = field(default_factory=CouinaudShapeConfig)
     image_labels: ImageLabelConfig = field(default_factory=ImageLabelConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     couinaudnet: CouinaudNetConfig = field(default_factory=CouinaudNetConfig)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 
 def require(condition: bool, message: str) -> None:
@@ -153,3 +155,46 @@ class SegmenterConfig:
         for name in ("epochs", "iterations_per_epoch", "num_workers", "checkpoint_every", "prediction_actors"):
             require(getattr(self, name) >= 1, f"segmenter.{name}: at least 1, got {getattr(self, name)}")
         require(0 < self.threshold < 1, f"segmenter.threshold: in (0, 1), got {self.threshold}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CouinaudShapeConfig:
+    """The network behind the Couinaud constructor `shape`, trained on label maps alone."""
+
+    shapes: Annotated[str, tyro.conf.arg(aliases=["--shapes"])] = ""
+    """Folder of `VOLUME.nii.gz` label maps 0..8."""
+    side: int = 48
+    """Samples per axis of the liver's normalized grid; the network works on half as many."""
+    widths: tuple[int, ...] = (16, 32, 64)
+    """Channels per level of the network, multiples of 8."""
+    folds: int = 5
+    """Networks that vote together. Each leaves out its share of the shapes, on which it is measured."""
+    epochs: int = 24
+    """Passes over the shapes, each time varied anew."""
+    batch_size: int = 4
+    """Shapes per step."""
+    learning_rate: float = 3e-3
+    """Peak rate of AdamW; it falls as half a cosine."""
+    weight_decay: float = 1e-2
+    """Decoupled weight decay."""
+    average_decay: float = 0.99
+    """Decay per step of the moving average of the weights, which is what is kept."""
+    checkpoint_every: int = 5
+    """Epochs between checkpoints."""
+    maximum_shapes: int = 0
+    """Train each network on at most so many shapes, for learning curves; 0 takes all."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name in ("epochs", "batch_size", "checkpoint_every"):
+            require(getattr(self, name) >= 1, f"couinaud_shape.{name}: at least 1, got {getattr(self, name)}")
+        allowed = len(self.widths) >= 1 and all(width >= 8 and width % 8 == 0 for width in self.widths)
+        require(allowed, f"couinaud_shape.widths: multiples of 8, got {self.widths}")
+        stride = 2 ** len(self.widths)
+        require(
+            self.side >= stride and self.side % stride == 0,
+            f"couinaud_shape.side: a multiple of {stride}, got {self.side}",
+        )
+        require(self.learning_rate > 0, f"couinaud_shape.learning_rate: must be positive, got {self.learning_rate}")
+        require(0 <= self.average_decay < 1, f"couinaud_shape.average_decay: in [0, 1), got {self.average_decay}")
+        require(self.folds >= 2, f"couinaud_shape.folds: at least 2, got {self.folds}")
