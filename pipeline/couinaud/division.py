@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.arrays import BoolArray, Float64Array, UInt8Array
+from pipeline.arrays import BoolArray, Float64Array, Int64Array, UInt8Array
 from pipeline.geometry import liver_box
 from pipeline.volume import Geometry
 
@@ -75,6 +75,29 @@ class Division:
     left_level_mm: float | None
 
 
+@dataclass(frozen=True)
+class CompleteDivision(Division):
+    """A division with all of its cuts; `complete` makes one."""
+
+    mid: Plane
+    right: Plane
+    left: Plane
+    right_level_mm: float
+    left_level_mm: float
+
+
+def complete(division: Division) -> CompleteDivision:
+    """Check that a division has all of its cuts.
+
+    Raises:
+        ValueError: If one is missing.
+    """
+    for name, cut in vars(division).items():
+        if cut is None:
+            raise ValueError(f"the division has no {name}, expected all of its five cuts")
+    return CompleteDivision(**vars(division))
+
+
 def physical_points(indices: NDArray[np.integer], geometry: Geometry) -> Float64Array:
     """Return the physical positions of voxels.
 
@@ -86,6 +109,20 @@ def physical_points(indices: NDArray[np.integer], geometry: Geometry) -> Float64
         float64, shape (n, 3), as x, y, z in mm (LPS).
     """
     return indices[:, ::-1] @ _steps(geometry).T + np.array(geometry.origin_mm)
+
+
+def voxel_indices(points: Float64Array, geometry: Geometry) -> Int64Array:
+    """Return the voxels nearest to physical positions; positions outside of the volume go to its border.
+
+    Args:
+        points: Shape (n, 3), as x, y, z in mm (LPS).
+        geometry: Where the voxels lie.
+
+    Returns:
+        int64, shape (n, 3), as z, y, x.
+    """
+    position = np.linalg.solve(_steps(geometry), (points - np.array(geometry.origin_mm)).T).T[:, ::-1]
+    return np.clip(np.rint(position), 0, np.array(geometry.shape) - 1).astype(np.int64)
 
 
 def divide(liver_mask: BoolArray, geometry: Geometry, division: Division, caudate: BoolArray | None) -> UInt8Array:
@@ -212,15 +249,11 @@ def fit_level(points: Float64Array, above: BoolArray, weight: Float64Array) -> f
     return float((heights[index] + heights[min(index + 1, len(heights) - 1)]) / 2)
 
 
-def _half_spaces(division: Division) -> list[Plane]:
+def _half_spaces(division: Division) -> tuple[Plane, ...]:
     """Return the five cuts as planes, in the order of the bits of `_segment_table`."""
-    cuts: list[Plane] = []
-    for name in ("mid", "right", "left", "right_level_mm", "left_level_mm"):
-        cut = getattr(division, name)
-        if cut is None:
-            raise ValueError(f"the division has no {name}, expected all of its five cuts")
-        cuts.append(cut if isinstance(cut, Plane) else Plane((0.0, 0.0, 1.0), float(cut)))
-    return cuts
+    whole = complete(division)
+    levels = (Plane((0.0, 0.0, 1.0), level) for level in (whole.right_level_mm, whole.left_level_mm))
+    return (whole.mid, whole.right, whole.left, *levels)
 
 
 def _segment_table() -> UInt8Array:
