@@ -28,6 +28,10 @@ CAVAL_SHIFT_MM = (-22.0, -4.0)
 (one patient with a separate mask, and the built-in phantom)."""
 OUTSIDE_MM = 14.0
 """Center lines closer to the axis belong to the vena cava or the confluence."""
+CUT_OFF_MM = 40.0
+"""The mask of a vein may end so far before the vena cava,"""
+THICK_MM = 2.5
+"""where the vein has at least this radius."""
 TRUNK_MM = 80.0
 """A plane follows its vein over this length from the vena cava; farther out the vein turns into its last branch."""
 SMALLEST_TRUNK_MM = 25.0
@@ -103,7 +107,7 @@ def find_trunks(hepatic: CenterLines, axis: CavalAxis, division: CompleteDivisio
     """Name the trunks of the hepatic veins.
 
     Candidates are the heavy paths of at least `SMALLEST_TRUNK_MM` that begin above the right level (accessory inferior
-    veins begin below). A name goes to the longest tree whose path points the right way and runs near its plane.
+    veins begin below). Names go to the longest trees whose paths point the right way and run near their planes.
 
     Args:
         hepatic: Center lines in the liver, with or without those of the vena cava.
@@ -111,18 +115,35 @@ def find_trunks(hepatic: CenterLines, axis: CavalAxis, division: CompleteDivisio
         division: What the liver's shape tells.
 
     Returns:
-        The trunks that were found, by `mid`, `right`, `left`; a fork near the vena cava may be in two of them.
+        The trunks that were found, by `mid`, `right`, `left`.
     """
-    forest = root(hepatic, np.linalg.norm(axis.offsets(hepatic.points), axis=1), OUTSIDE_MM)
+    distance = np.linalg.norm(axis.offsets(hepatic.points), axis=1)
+    forest = root(hepatic, distance, _find_openings(hepatic, distance))
     paths = [path for path in _trunk_paths(forest) if hepatic.points[path[0], 2] > division.right_level_mm]
+    names = ("mid", "right", "left")
+    scores = np.array([[_score(forest, path, axis, getattr(division, name)) for path in paths] for name in names])
     trunks: dict[str, CenterLines] = {}
-    for name in ("mid", "right", "left"):
-        scores = [_score(forest, path, axis, getattr(division, name)) for path in paths]
-        if scores and max(scores) > 0:
-            chosen = np.zeros(len(hepatic.points), bool)
-            chosen[paths[int(np.argmax(scores))]] = True
-            trunks[name] = hepatic.select(chosen)
+    while scores.size and scores.max() > 0:
+        name, path = np.unravel_index(int(np.argmax(scores)), scores.shape)
+        chosen = np.zeros(len(hepatic.points), bool)
+        chosen[paths[path]] = True
+        trunks[names[name]] = hepatic.select(chosen)
+        scores[name], scores[:, path] = 0.0, 0.0
     return trunks
+
+
+def _find_openings(hepatic: CenterLines, distance: Float64Array) -> BoolArray:
+    """Tell which points open into the vena cava: those beside it, and the ends of thick veins that are cut off near it.
+
+    Args:
+        hepatic: Center lines.
+        distance: Distance of each point from the axis, shape (n,).
+    """
+    nearest = distance.copy()
+    for first, second in (hepatic.pairs.T, hepatic.pairs.T[::-1]):
+        np.minimum.at(nearest, first, distance[second])
+    cut_off = (nearest == distance) & (distance <= CUT_OFF_MM) & (hepatic.radius_mm >= THICK_MM)
+    return (distance <= OUTSIDE_MM) | cut_off
 
 
 def _trunk_paths(forest: RootedForest) -> list[Int64Array]:

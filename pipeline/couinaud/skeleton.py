@@ -7,7 +7,6 @@ would bring numba for its branch statistics.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -172,7 +171,7 @@ def trace(mask: BoolArray, geometry: Geometry) -> CenterLines:
     return CenterLines(points, radius, pairs.astype(np.int64), spacing)
 
 
-def root(lines: CenterLines, cost: Float64Array, limit: float = -math.inf) -> RootedForest:
+def root(lines: CenterLines, cost: Float64Array, roots: BoolArray | None = None) -> RootedForest:
     """Turn center lines into trees that grow from roots along thick vessels.
 
     Every point hangs on the root from which it is reached most cheaply, so that loops open at weak contacts.
@@ -180,7 +179,7 @@ def root(lines: CenterLines, cost: Float64Array, limit: float = -math.inf) -> Ro
     Args:
         lines: Center lines; there may be none.
         cost: Shape (n,), such as the distance from the vessel that the trees open into.
-        limit: Points whose cost is not above this are roots; so is the cheapest point of center lines without one.
+        roots: Points that are roots, shape (n,); the cheapest point of each connected part always is.
     """
     from scipy.sparse.csgraph import connected_components, dijkstra
 
@@ -192,8 +191,8 @@ def root(lines: CenterLines, cost: Float64Array, limit: float = -math.inf) -> Ro
     component = connected_components(graph, directed=False)[1]
     by_cost = np.lexsort((cost, component))
     cheapest = by_cost[np.unique(component[by_cost], return_index=True)[1]]
-    roots = np.union1d(cheapest, np.flatnonzero(cost <= limit))
-    distance, parent, _ = dijkstra(graph, False, roots, return_predecessors=True, min_only=True)
+    starts = cheapest if roots is None else np.union1d(cheapest, np.flatnonzero(roots))
+    distance, parent, _ = dijkstra(graph, False, starts, return_predecessors=True, min_only=True)
     return _hang(lines, np.argsort(distance, kind="stable"), np.where(parent < 0, -1, parent).astype(np.int64))
 
 
