@@ -15,10 +15,12 @@ from pipeline.arrays import BoolArray, Float64Array, Int64Array
 from pipeline.couinaud.division import Plane
 from pipeline.couinaud.skeleton import CenterLines, RootedForest, root
 
+SIDE_MM = 8.0
+"""Beyond this distance from the mid plane a point is on one side of the liver."""
 ONE_SIDED = 0.8
-"""A branch feeds one side of the liver if this share of its tree lies there."""
+"""A branch feeds one side if of its tree on either side this share lies there."""
 SMALLEST_BRANCH_MM = 60.0
-"""Length of the tree of a right or left branch."""
+"""Length of the tree on its side, at least."""
 RIGHT_BRANCH_MM = 20.0
 """The right level is the mean height of the right branch over this length."""
 JUNCTION_MM = 12.0
@@ -67,13 +69,11 @@ def find_landmarks(portal: RootedForest, inside: BoolArray, mid: Plane) -> Porta
         inside: Points in the liver, shape (n,); only they count for the side of a branch.
         mid: Roughly the mid plane.
     """
-    left_side = mid.heights(portal.lines.points) > 0
-    right = find_branch(portal, inside & ~left_side, inside)
-    left = find_branch(portal, inside & left_side, inside)
+    heights = mid.heights(portal.lines.points)
+    right_side, left_side = inside & (heights < -SIDE_MM), inside & (heights > SIDE_MM)
+    right, left = find_branch(portal, right_side, left_side), find_branch(portal, left_side, right_side)
     nothing = np.empty((0, 3)), np.empty(0)
-    level = None
-    if right is not None:
-        level = float(portal.lines.points[_within(portal, right, RIGHT_BRANCH_MM), 2].mean())
+    level = None if right is None else _measure_level(portal, right, right_side)
     if left is None:
         return PortalLandmarks(level, None, *nothing)
     umbilical, weight = _umbilical_portion(portal, left)
@@ -85,19 +85,27 @@ def find_landmarks(portal: RootedForest, inside: BoolArray, mid: Plane) -> Porta
     return PortalLandmarks(level, float(points[junction, 2].mean()), points, weight)
 
 
-def find_branch(portal: RootedForest, side: BoolArray, inside: BoolArray) -> int | None:
+def find_branch(portal: RootedForest, side: BoolArray, other: BoolArray) -> int | None:
     """Return the first point of the largest branch whose tree lies on one side, or None.
 
     Args:
         portal: The tree.
-        side: Points on this side, in the liver.
-        inside: Points in the liver.
+        side: Points on this side, in the liver, shape (n,).
+        other: Points on the other side.
     """
-    there, all_inside = _beyond(portal, side), _beyond(portal, inside)
-    fits = (there >= ONE_SIDED * all_inside) & (there >= SMALLEST_BRANCH_MM)
+    there = _beyond(portal, side)
+    fits = (there >= ONE_SIDED * (there + _beyond(portal, other))) & (there >= SMALLEST_BRANCH_MM)
     parent = portal.parent
     first = fits & ((parent < 0) | ~fits[np.maximum(parent, 0)])
     return int(np.argmax(np.where(first, there, -1.0))) if first.any() else None
+
+
+def _measure_level(portal: RootedForest, right: int, side: BoolArray) -> float:
+    """Return the mean height of the right branch from where it is on its side."""
+    path = next(path for path in portal.heavy_paths() if right in path)
+    path = path[(portal.depth_mm[path] >= portal.depth_mm[right]) & side[path]]
+    start = path[portal.depth_mm[path] <= portal.depth_mm[path].min(initial=np.inf) + RIGHT_BRANCH_MM]
+    return float(portal.lines.points[start, 2].mean())
 
 
 def _beyond(portal: RootedForest, chosen: BoolArray) -> Float64Array:
