@@ -35,10 +35,8 @@ SHAPE_LEVEL_MM = 8.0
 """The same, of a level."""
 INDEPENDENT_MM = 25.0
 """Parts of a vessel so far apart tell of a plane independently."""
-LARGEST_SHIFT_MM = 30.0
-"""A cut that would move farther than this from the shape's is not believed,"""
-LARGEST_TURN_DEG = 25.0
-"""nor one that would turn more."""
+BELIEVED = 2.0
+"""A vessel that would move a cut by more than so many standard deviations is not believed."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,7 @@ def move_plane(
         vessel_mm: Deviation of a plane from its vein, over `INDEPENDENT_MM` of the vein.
 
     Returns:
-        The most probable plane, or None if it moved by more than `LARGEST_SHIFT_MM` at the anchor or turned by more
-        than `LARGEST_TURN_DEG`.
+        The most probable plane, or None if it would move or turn by more than `BELIEVED` deviations.
     """
     normal = np.array(prior.normal)
     across = np.cross(normal, [0.0, 0.0, 1.0])
@@ -80,12 +77,12 @@ def move_plane(
     design = np.column_stack([np.ones(len(way)), way @ across, way @ upward])
     weight = evidence.weight / evidence.weight.sum() * max(1.0, evidence.length_mm / INDEPENDENT_MM) / vessel_mm**2
     slopes = [math.tan(math.radians(angle)) for angle in (deviation.turn_deg, deviation.tilt_deg)]
-    information = design.T @ (design * weight[:, None]) + np.diag(np.array([deviation.shift_mm, *slopes]) ** -2.0)
+    scale = np.array([deviation.shift_mm, *slopes])
+    information = design.T @ (design * weight[:, None]) + np.diag(scale**-2.0)
     shift, slope, rise = np.linalg.solve(information, design.T @ (weight * prior.heights(evidence.points)))
     moved = normal - slope * across - rise * upward
     moved /= np.linalg.norm(moved)
-    turn = math.degrees(math.acos(min(1.0, float(moved @ normal))))
-    if abs(shift) > LARGEST_SHIFT_MM or turn > LARGEST_TURN_DEG:
+    if np.any(np.abs([shift, slope, rise]) > BELIEVED * scale):
         return None
     x, y, z = moved.tolist()
     return Plane((x, y, z), float(moved @ (anchor + shift * normal)))
@@ -100,9 +97,9 @@ def move_level(prior_mm: float, found_mm: float | None, vessel_mm: float) -> flo
         vessel_mm: Deviation of a level from its vessel.
 
     Returns:
-        The most probable level; None without a vessel, or if it is more than `LARGEST_SHIFT_MM` away.
+        The most probable level; None without a vessel, or if the level would move by more than `BELIEVED` deviations.
     """
-    if found_mm is None or abs(found_mm - prior_mm) > LARGEST_SHIFT_MM:
+    if found_mm is None:
         return None
-    share = SHAPE_LEVEL_MM**2 / (SHAPE_LEVEL_MM**2 + vessel_mm**2)
-    return prior_mm + share * (found_mm - prior_mm)
+    shift = (found_mm - prior_mm) * SHAPE_LEVEL_MM**2 / (SHAPE_LEVEL_MM**2 + vessel_mm**2)
+    return prior_mm + shift if abs(shift) <= BELIEVED * SHAPE_LEVEL_MM else None

@@ -73,7 +73,7 @@ def find_landmarks(portal: RootedForest, inside: BoolArray, mid: Plane) -> Porta
     right_side, left_side = inside & (heights < -SIDE_MM), inside & (heights > SIDE_MM)
     right, left = find_branch(portal, right_side, left_side), find_branch(portal, left_side, right_side)
     nothing = np.empty((0, 3)), np.empty(0)
-    level = None if right is None else _measure_level(portal, right, right_side)
+    level = None if right is None else _measure_level(portal, right, heights < -SIDE_MM)
     if left is None:
         return PortalLandmarks(level, None, *nothing)
     umbilical, weight = _umbilical_portion(portal, left)
