@@ -20,12 +20,14 @@ from scipy.spatial.transform import Rotation
 from pipeline.config import CouinaudConfig
 from pipeline.couinaud import construct
 from pipeline.couinaud.shape import is_cut, vote
+from pipeline.couinaud.shape_division import find_caudate, fit_cuts, name_segments
 from pipeline.couinaud.shape_frame import ShapeFrame, fit_frame, sample_liver
 from pipeline.couinaud.shape_labeling import label_voxels
+from pipeline.couinaud.shape_vote import Vote
 from pipeline.couinaud.shape_weights import WEIGHTS, bundled_model, read_about
 from pipeline.errors import CaseError
 from pipeline.volume import Geometry, Volume
-from tests.shape_cases import BOX_MM, is_liver, look_up, make_geometry, make_liver, reindex, voxel_points
+from tests.shape_cases import BOX_MM, is_liver, look_up, make_geometry, make_liver, reindex, segment_at, voxel_points
 
 CONFIG = CouinaudConfig(method="shape")
 DATA = Path(os.environ.get("LIVER_DATA", "/nowhere"))
@@ -154,6 +156,37 @@ def test_labels_are_those_of_interpolated_scores():
     expected = [map_coordinates(score, index, order=1, mode="nearest") for score in scores]
     labels = label_voxels(scores, frame, mask, geometry)
     assert (labels[mask] == np.argmax(expected, axis=0) + 1).mean() > 0.999
+
+
+@pytest.mark.parametrize("degrees", [(0, 0, 0), (20, -10, 30)])
+def test_the_caudate_lobe_is_where_its_score_is_largest(degrees):
+    geometry = make_geometry((5.0, 4.0, 4.0), Rotation.from_euler("xyz", degrees, degrees=True).as_matrix())
+    mask = make_liver(geometry).liver_mask
+    made = vote(mask, geometry)
+    everywhere = label_voxels(made.scores, made.frame, mask, geometry) == 1
+    assert everywhere.any()
+    np.testing.assert_array_equal(find_caudate(made, mask, geometry), everywhere)
+
+
+def test_cuts_come_back_from_sure_scores():
+    geometry = make_geometry((2.0, 2.0, 2.0))
+    mask = make_liver(geometry).liver_mask
+    frame = fit_frame(mask, geometry)
+    truth = segment_at(frame.points(48))
+    scores = np.log(np.stack([truth == segment for segment in range(1, 9)]) + 1e-3).astype(np.float32)
+    coarse = scores.reshape(8, 24, 2, 24, 2, 24, 2).mean(axis=(2, 4, 6))
+    cuts = fit_cuts(Vote(coarse, frame, 1.0), mask, geometry)
+    np.testing.assert_allclose(cuts.mid.normal, (0.64, -0.77, 0.0), atol=0.1)
+    np.testing.assert_allclose((cuts.right_level_mm, cuts.left_level_mm), (0.0, 25.0), atol=4)
+
+
+def test_a_vote_without_a_cut_is_taken_voxel_by_voxel():
+    geometry = make_geometry((5.0, 4.0, 4.0))
+    mask = make_liver(geometry).liver_mask
+    scores = np.full((8, 12, 12, 12), -9.0, np.float32)
+    scores[4, :, :, 6:] = scores[6, :, :, :6] = 0
+    labels = name_segments(Vote(scores, fit_frame(mask, geometry), 1.0), mask, geometry)
+    assert set(np.unique(labels)) == {0, 5, 7}
 
 
 def test_probabilities_sum_to_one_and_name_the_map():

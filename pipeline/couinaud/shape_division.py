@@ -8,9 +8,10 @@ import torch.nn.functional as F
 
 from pipeline.arrays import BoolArray, UInt8Array
 from pipeline.couinaud.division import Division, divide, fit_division
-from pipeline.couinaud.shape_frame import ShapeFrame, sample_liver
+from pipeline.couinaud.shape_frame import ShapeFrame, sample_liver, to_index
 from pipeline.couinaud.shape_labeling import label_voxels
 from pipeline.couinaud.shape_vote import Vote
+from pipeline.geometry import liver_box
 from pipeline.volume import Geometry
 
 
@@ -44,11 +45,41 @@ def name_segments(vote: Vote, liver_mask: BoolArray, geometry: Geometry) -> UInt
     Returns:
         uint8: 1..8 on the liver, 0 elsewhere; what the vote says voxel by voxel if it lacks one of the five cuts.
     """
-    labels = label_voxels(vote.scores, vote.frame, liver_mask, geometry)
     cuts = fit_cuts(vote, liver_mask, geometry)
     if None in (cuts.mid, cuts.right, cuts.left, cuts.right_level_mm, cuts.left_level_mm):
-        return labels
-    return divide(liver_mask, geometry, cuts, labels == 1)
+        return label_voxels(vote.scores, vote.frame, liver_mask, geometry)
+    return divide(liver_mask, geometry, cuts, find_caudate(vote, liver_mask, geometry))
+
+
+def find_caudate(vote: Vote, liver_mask: BoolArray, geometry: Geometry) -> BoolArray:
+    """Return the voxels where segment 1 has the largest interpolated score, near samples where it has.
+
+    Args:
+        vote: Of this liver.
+        liver_mask: Shape `geometry.shape`.
+        geometry: Where the voxels lie.
+    """
+    caudate = np.zeros(geometry.shape, bool)
+    samples = vote.scores.argmax(axis=0) == 0
+    if not samples.any():
+        return caudate
+    box = _image_box(vote.frame, samples, geometry)
+    inside = np.zeros(geometry.shape, bool)
+    inside[box] = liver_mask[box]
+    if inside.any():
+        caudate[box] = label_voxels(vote.scores, vote.frame, inside, geometry)[box] == 1
+    return caudate
+
+
+def _image_box(frame: ShapeFrame, samples: BoolArray, geometry: Geometry) -> tuple[slice, slice, slice]:
+    """Return the box of an image that holds some samples of a frame's grid, and those next to them."""
+    side = samples.shape[0]
+    edges = [(part.start - 1, part.stop + 1) for part in reversed(liver_box(samples))]
+    corners = np.stack(np.meshgrid(*(np.array(pair) * 2 / side - 1 for pair in edges)), axis=-1)
+    index = to_index(corners * frame.half_mm + frame.center_mm, geometry).reshape(3, -1)
+    low, high = np.floor(index.min(axis=1)), np.ceil(index.max(axis=1)) + 1
+    z, y, x = (slice(max(0, int(start)), max(0, int(stop))) for start, stop in zip(low, high, strict=True))
+    return z, y, x
 
 
 def frame_geometry(frame: ShapeFrame, side: int) -> Geometry:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pipeline.config import CouinaudShapeConfig, PipelineConfig
@@ -48,8 +49,7 @@ def train_folds(run: RunFolder, config: PipelineConfig, shapes: Sequence[Labeled
     yield from history
     held_out = split_folds(len(shapes), settings.folds, config.seed)
     for fold, training in enumerate(trainings):
-        seen = [shape for index, shape in enumerate(shapes) if index not in held_out[fold]]
-        seen = seen[: settings.maximum_shapes or None]
+        seen = _draw_shapes(shapes, held_out[fold], settings.maximum_shapes, config.seed)
         while training.epochs_done < settings.epochs:
             history.append({"fold": fold, **training.run_epoch(seen)})
             if training.epochs_done % settings.checkpoint_every == 0 or training.epochs_done == settings.epochs:
@@ -102,6 +102,16 @@ def describe(config: PipelineConfig, shapes: int) -> dict[str, Any]:
         "shapes": shapes,
         "settings": settings,
     }
+
+
+def _draw_shapes(
+    shapes: Sequence[LabeledShape], left_out: Sequence[int], maximum: int, seed: int
+) -> list[LabeledShape]:
+    """Return the shapes of a fold's training, or at most so many of them, drawn at random; 0 takes all."""
+    seen = [shape for index, shape in enumerate(shapes) if index not in left_out]
+    if not 0 < maximum < len(seen):
+        return seen
+    return [seen[index] for index in np.random.default_rng(seed).permutation(len(seen))[:maximum]]
 
 
 def _commit() -> str:
