@@ -1,6 +1,7 @@
 """An analytic liver with vessels whose planes and levels are known, on any grid. All positions are x, y, z (LPS)."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,12 +41,12 @@ def hepatic_tubes(without=()):
     for name, course in courses.items():
         nodes = [np.array([*CAVA, 50.0]), *(on(*node) for node in course)]
         if name not in without:
-            tubes += [(a, b, 4.0) for a, b in zip(nodes[:-1], nodes[1:], strict=True)]
+            tubes += [(a, b, 4.0) for a, b in pairwise(nodes)]
     return tubes
 
 
 def portal_tubes(without=()):
-    """Return the portal vein: trunk, right branch on its level, left branch with its umbilical portion, six branches."""
+    """Return the portal vein: trunk, right branch on its level, left branch with its umbilical portion, and more."""
     fork, right = np.array([-14.0, 5.0, -5.0]), np.array([-45.0, 8.0, -5.0])
     junction, end = on(TRUTH.left, 25, -12, 15), on(TRUTH.left, 18, -48, 15)
     tubes = [(np.array([20.0, 18.0, -72.0]), fork, 6.0)]
@@ -58,7 +59,7 @@ def portal_tubes(without=()):
     return tubes
 
 
-def make_grid(spacing_mm=(3.0, 2.0, 2.0), direction=None):
+def make_grid(spacing_mm=(4.0, 2.5, 2.5), direction=None):
     """Return a grid around the liver, with the given index axes as columns."""
     axes = np.eye(3) if direction is None else np.asarray(direction)
     reach = np.abs(axes.T) @ (RADII + 12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +70,7 @@ def read_vessels(volume: Volume, division: CompleteDivision) -> LiverVessels:
         axis = find_axis(masks["hepatic"], grid, axis) or axis
     hilum = np.append(axis.at(division.left_level_mm) + np.array(HILUM_FROM_CAVA_MM), division.right_level_mm)
     hepatic, portal = _trace_trees(masks, grid, division, axis, hilum)
-    hepatic_inside, portal_inside = (_is_inside(lines, liver, grid) for lines in (hepatic, portal))
+    hepatic_inside, portal_inside = _find_inside((hepatic, portal), liver, grid)
     if not (hepatic_inside.any() or portal_inside.any()):
         raise CaseError("VESSELS_EMPTY", "no voxel of the vessel masks lies in the liver", "construct_couinaud")
     points = physical_points(np.argwhere(liver), grid)
@@ -90,13 +91,12 @@ def _trace_trees(
     return lines.select(hepatic), lines.select(~hepatic)
 
 
-def _is_inside(lines: CenterLines, liver: BoolArray, grid: Geometry) -> BoolArray:
-    """Tell which points lie in the liver or within `INSIDE_MM` of it, shape (n,)."""
+def _find_inside(trees: Iterable[CenterLines], liver: BoolArray, grid: Geometry) -> list[BoolArray]:
+    """Tell of each tree which points lie in the liver or within `INSIDE_MM` of it, shape (n,)."""
     from scipy.ndimage import distance_transform_edt
 
-    z, y, x = voxel_indices(lines.points, grid).T
-    away = distance_transform_edt(~liver, grid.spacing_mm)
-    return away[z, y, x] <= INSIDE_MM
+    near = distance_transform_edt(~liver, grid.spacing_mm) <= INSIDE_MM
+    return [near[tuple(voxel_indices(lines.points, grid).T)] for lines in trees]
 
 
 def _find_box(liver_mask: BoolArray, geometry: Geometry) -> tuple[slice, slice, slice]:

@@ -26,6 +26,8 @@ from pipeline.volume import Volume
 
 VESSEL_MM = {True: 4.0, False: 8.0}
 """Deviation of a cut from its vein, with trees told apart by the source and by us."""
+TOLD_BY_DIVIDED_ONLY = ("left", "left_level_mm")
+"""In a mask of both trees the left portal branch is too often mistaken: these cuts come out worse than the shape's."""
 NEAR_PLANE_MM = 5.0
 """The part of a plane in the liver is known by the points within this distance of it."""
 
@@ -92,15 +94,19 @@ def move_division(prior: CompleteDivision, vessels: LiverVessels) -> tuple[Compl
     """
     tolerance = VESSEL_MM[vessels.divided]
     forest = root_portal(vessels.portal, vessels.hilum)
-    landmarks = find_landmarks(forest, vessels.portal_inside, prior.mid)
+    landmarks = find_landmarks(forest, vessels.portal_inside, prior.mid, vessels.hilum)
     evidence = _collect_evidence(prior, vessels, landmarks)
+    trusted = [name for name in vars(prior) if vessels.divided or name not in TOLD_BY_DIVIDED_ONLY]
     cuts: dict[str, Any] = {}
     for name in ("mid", "right", "left"):
         known = evidence.get(name)
         plane, anchor = getattr(prior, name), _find_anchor(prior, name, vessels.liver_points)
-        cuts[name] = move_plane(plane, SHAPE_DEVIATIONS[name], anchor, known, tolerance) if known else None
+        cuts[name] = (
+            move_plane(plane, SHAPE_DEVIATIONS[name], anchor, known, tolerance) if known and name in trusted else None
+        )
     for name in ("right_level_mm", "left_level_mm"):
-        cuts[name] = move_level(getattr(prior, name), getattr(landmarks, name), tolerance)
+        found = getattr(landmarks, name) if name in trusted else None
+        cuts[name] = move_level(getattr(prior, name), found, tolerance)
     flags = [_flag(name) for name, cut in cuts.items() if cut is None]
     if not vessels.divided:
         flags.append("VESSELS_UNDIVIDED")

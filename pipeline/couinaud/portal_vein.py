@@ -25,9 +25,9 @@ RIGHT_BRANCH_MM = 20.0
 """The right level is the mean height of the right branch over this length."""
 JUNCTION_MM = 12.0
 """The left level is the mean height of the umbilical portion over its first millimeters."""
-UMBILICAL_MM = 40.0
+UMBILICAL_MM = 25.0
 """Length of the umbilical portion, at most."""
-THICK = 0.6
+THICK = 0.75
 """The umbilical portion is thicker than this share of the left branch."""
 RADIUS_WEIGHT = 4.0
 """The root is sought near the hilum; a point so many times its radius farther away is as good."""
@@ -61,13 +61,14 @@ def root_portal(portal: CenterLines, hilum: Float64Array) -> RootedForest:
     return root(portal, distance - RADIUS_WEIGHT * portal.radius_mm)
 
 
-def find_landmarks(portal: RootedForest, inside: BoolArray, mid: Plane) -> PortalLandmarks:
+def find_landmarks(portal: RootedForest, inside: BoolArray, mid: Plane, hilum: Float64Array) -> PortalLandmarks:
     """Find right branch and umbilical portion.
 
     Args:
         portal: The tree, as `root_portal` gives it.
         inside: Points in the liver, shape (n,); only they count for the side of a branch.
         mid: Roughly the mid plane.
+        hilum: Where the bifurcation is expected, shape (3,).
     """
     heights = mid.heights(portal.lines.points)
     right_side, left_side = inside & (heights < -SIDE_MM), inside & (heights > SIDE_MM)
@@ -76,7 +77,7 @@ def find_landmarks(portal: RootedForest, inside: BoolArray, mid: Plane) -> Porta
     level = None if right is None else _measure_level(portal, right, heights < -SIDE_MM)
     if left is None:
         return PortalLandmarks(level, None, *nothing)
-    umbilical, weight = _umbilical_portion(portal, left)
+    umbilical, weight = _umbilical_portion(portal, left, float(hilum[1]))
     if weight.sum() == 0:
         return PortalLandmarks(level, None, *nothing)
     points = portal.lines.points[umbilical]
@@ -138,18 +139,19 @@ def _within(portal: RootedForest, start: int, reach_mm: float) -> BoolArray:
     return member
 
 
-def _umbilical_portion(portal: RootedForest, left: int) -> tuple[Int64Array, Float64Array]:
+def _umbilical_portion(portal: RootedForest, left: int, behind_mm: float) -> tuple[Int64Array, Float64Array]:
     """Return the points of the umbilical portion and their weights; the weights may all be 0.
 
     It is the thick part of the left branch in front of the middle between its beginning and its foremost thick point.
+    Where the mask leaves out the hilum, the branch may begin late: it begins at `behind_mm` (y of the hilum) or behind.
     """
     points, radius = portal.lines.points, portal.lines.radius_mm
     usual = float(np.median(radius[_within(portal, left, RIGHT_BRANCH_MM)]))
     thick = subtree(portal, left) & (radius >= THICK * usual)
-    middle = (points[left, 1] + points[thick, 1].min()) / 2
+    middle = (max(points[left, 1], behind_mm) + points[thick, 1].min()) / 2
     front = np.flatnonzero(thick & (points[:, 1] <= middle))
     front = front[portal.depth_mm[front] <= portal.depth_mm[front].min() + UMBILICAL_MM]
-    return front, radius[front] ** 2 * _forwardness(portal, front) ** 2
+    return front, radius[front] ** 2 * _forwardness(portal, front)
 
 
 def _forwardness(portal: RootedForest, chosen: Int64Array) -> Float64Array:
