@@ -25,7 +25,6 @@ from pipeline.couinaud.shape_frame import ShapeFrame, fit_frame, sample_liver
 from pipeline.couinaud.shape_labeling import label_voxels
 from pipeline.couinaud.shape_vote import Vote
 from pipeline.couinaud.shape_weights import WEIGHTS, bundled_model, read_about
-from pipeline.errors import CaseError
 from pipeline.volume import Geometry, Volume
 from tests.shape_cases import BOX_MM, is_liver, look_up, make_geometry, make_liver, reindex, segment_at, voxel_points
 
@@ -97,21 +96,6 @@ def test_sides_are_those_of_the_patient():
     assert center[6][1] > center[5][1]
     assert center[7][2] > center[6][2]
     assert center[8][2] > center[5][2]
-
-
-@pytest.mark.parametrize(
-    ("mask", "code", "message"),
-    [
-        (np.zeros((4, 5, 6), bool), "EMPTY_LIVER", "empty"),
-        (np.arange(480).reshape(6, 8, 10) == 100, "LIVER_TOO_SMALL", r"1\.0 ml.*at least 50 ml"),
-        (np.ones((6, 8, 10), bool), "LIVER_FILLS_IMAGE", "100%.*at most 80%"),
-    ],
-)
-def test_what_is_no_liver_is_refused(mask, code, message):
-    volume = Volume("a", np.zeros(mask.shape, np.int16), mask, Geometry(mask.shape, (10.0,) * 3), np.zeros(8, bool))
-    with pytest.raises(CaseError, match=message) as refused:
-        construct(volume, CONFIG)
-    assert (refused.value.code, refused.value.step) == (code, "construct_couinaud")
 
 
 @pytest.mark.parametrize(("axis", "end"), list(itertools.product(range(3), (0, 1))))

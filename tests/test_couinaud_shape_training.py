@@ -15,7 +15,7 @@ from jobs import train_couinaud_shape
 from pipeline.command_line import parse
 from pipeline.config import CouinaudShapeConfig, PipelineConfig
 from pipeline.couinaud import shape_job
-from pipeline.couinaud.shape_evaluation import evaluate, segment_dice, split_folds
+from pipeline.couinaud.shape_evaluation import evaluate, split_folds
 from pipeline.couinaud.shape_maps import read_shapes
 from pipeline.couinaud.shape_network import CHANNELS, ShapeNetwork
 from pipeline.couinaud.shape_training import LabeledShape, ShapeTraining, make_sample, segment_loss
@@ -135,13 +135,6 @@ def test_a_restored_training_goes_on_as_if_never_stopped():
     assert [restored.run_epoch(shapes) for _ in range(2)] == expected
     for one, other in zip(straight.average.parameters(), restored.average.parameters(), strict=True):
         torch.testing.assert_close(one, other)
-
-
-def test_dice_of_segments_by_hand():
-    labels, reference = np.array([[1, 1, 2, 0, 3]], np.uint8), np.array([[1, 2, 2, 2, 0]], np.uint8)
-    dice = segment_dice(labels, reference)
-    assert dice[:2] == pytest.approx((2 / 3, 0.5))
-    assert np.isnan(dice[2:]).all()
 
 
 def test_folds_cover_all_once():

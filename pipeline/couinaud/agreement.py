@@ -10,7 +10,6 @@ from scipy.ndimage import binary_erosion, distance_transform_edt
 from pipeline.arrays import SEGMENT_COUNT, BoolArray, Float32Array, UInt8Array
 from pipeline.geometry import liver_box
 from pipeline.image_labels import find_segments_present, refine_image_labels
-from pipeline.metrics import count_masks
 from pipeline.volume import Volume
 
 SEGMENTS = range(1, SEGMENT_COUNT + 1)
@@ -63,7 +62,7 @@ def compare_maps(labels: UInt8Array, annotation: UInt8Array, volume: Volume, min
     tumors = np.zeros(made.shape, bool) if volume.reference_mask is None else volume.reference_mask[box]
     homes, true_homes = find_home_segments(tumors, made, true)
     return Agreement(
-        dice=tuple(_dice(made == segment, true == segment) for segment in SEGMENTS),
+        dice=measure_dice(made, true),
         surface_mm=tuple(
             measure_surface_distance(made == segment, true == segment, spacing_mm) for segment in SEGMENTS
         ),
@@ -75,6 +74,15 @@ def compare_maps(labels: UInt8Array, annotation: UInt8Array, volume: Volume, min
         slices=len(named) if volume.image_label.any() else 0,
         slices_changed=int(np.count_nonzero(refined.any(axis=1) != right.any(axis=1))),
     )
+
+
+def measure_dice(labels: UInt8Array, annotation: UInt8Array) -> tuple[float | None, ...]:
+    """Return the Dice of segments 1..8 of two maps of the same shape; None where neither side has the segment."""
+    values = SEGMENT_COUNT + 1
+    pairs = np.bincount(labels.ravel() * np.intp(values) + annotation.ravel(), minlength=values**2)
+    pairs = pairs.reshape(values, values)
+    both, sizes = np.diag(pairs), pairs.sum(axis=0) + pairs.sum(axis=1)
+    return tuple(2 * float(both[segment]) / float(sizes[segment]) if sizes[segment] else None for segment in SEGMENTS)
 
 
 def measure_surface_distance(a: BoolArray, b: BoolArray, spacing_mm: tuple[float, float, float]) -> float | None:
@@ -129,9 +137,3 @@ def find_home_segments(
         np.add.at(voxels, (components[inside] - 1, side[inside] - 1), 1)
         homes.append(voxels.argmax(axis=1) + 1)
     return homes[0], homes[1]
-
-
-def _dice(made: BoolArray, true: BoolArray) -> float | None:
-    """Return the Dice of two masks; None if both are empty."""
-    counts = count_masks(made, true)
-    return counts.dice() if counts.prediction + counts.reference else None

@@ -14,17 +14,11 @@ import numpy as np
 from pipeline.arrays import BoolArray
 from pipeline.config import CouinaudConfig
 from pipeline.couinaud.result import CouinaudMap
-from pipeline.errors import CaseError
-from pipeline.geometry import liver_box
 from pipeline.volume import Geometry, Volume
 
 if TYPE_CHECKING:
     from pipeline.couinaud.shape_vote import Vote
 
-MINIMUM_ML = 50.0
-"""No liver is smaller."""
-MAXIMUM_FILL = 0.8
-"""No liver fills more of an image, not even of its own bounding box."""
 CUT_SHARE = 0.2
 """A liver is cut if its section at the image's border has this share of its largest parallel section."""
 MINIMUM_CONFIDENCE = 0.75
@@ -35,19 +29,15 @@ def build_shape_map(volume: Volume, config: CouinaudConfig) -> CouinaudMap:
     """Divide a liver by its shape.
 
     Args:
-        volume: Only `liver_mask` and `geometry` are looked at.
+        volume: Only `liver_mask`, with at least one voxel, and `geometry` are looked at.
         config: Has no setting of this constructor.
 
     Returns:
         The map, flagged LIVER_CUT if the image ends inside the liver and LOW_CONFIDENCE if the network is unsure.
-
-    Raises:
-        CaseError: EMPTY_LIVER, LIVER_TOO_SMALL or LIVER_FILLS_IMAGE.
     """
     from pipeline.couinaud.shape_division import name_segments
 
     liver, geometry = volume.liver_mask, volume.geometry
-    check_liver(liver, geometry)
     made = vote(liver, geometry)
     labels = name_segments(made, liver, geometry)
     doubts = {"LIVER_CUT": is_cut(liver), "LOW_CONFIDENCE": made.confidence < MINIMUM_CONFIDENCE}
@@ -64,25 +54,6 @@ def vote(liver_mask: BoolArray, geometry: Geometry) -> Vote:
     from pipeline.couinaud.shape_weights import bundled_model
 
     return bundled_model().vote(liver_mask, geometry)
-
-
-def check_liver(liver_mask: BoolArray, geometry: Geometry) -> None:
-    """Refuse what cannot be a liver.
-
-    Raises:
-        CaseError: EMPTY_LIVER, LIVER_TOO_SMALL or LIVER_FILLS_IMAGE.
-    """
-    count = int(np.count_nonzero(liver_mask))
-    if count == 0:
-        raise CaseError("EMPTY_LIVER", "the liver mask is empty, no segments can be told", "construct_couinaud")
-    volume_ml = count * geometry.voxel_ml
-    if volume_ml < MINIMUM_ML:
-        message = f"the liver mask has {volume_ml:.1f} ml, segments need at least {MINIMUM_ML:.0f} ml"
-        raise CaseError("LIVER_TOO_SMALL", message, "construct_couinaud")
-    fill = count / liver_mask[liver_box(liver_mask)].size
-    if fill > MAXIMUM_FILL:
-        message = f"the liver mask fills {fill:.0%} of its bounding box, a liver at most {MAXIMUM_FILL:.0%}"
-        raise CaseError("LIVER_FILLS_IMAGE", message, "construct_couinaud")
 
 
 def is_cut(liver_mask: BoolArray) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.arrays import SEGMENT_COUNT, Float64Array, UInt8Array
+from pipeline.couinaud.agreement import measure_areas, measure_dice
 from pipeline.couinaud.shape_division import name_segments
 from pipeline.couinaud.shape_training import LabeledShape
 from pipeline.couinaud.shape_vote import ShapeModel
@@ -23,7 +23,7 @@ class ShapeFigures:
 
     Args:
         volume_id: Its id.
-        dice: Dice of segments 1..8; NaN where the annotation has none.
+        dice: Dice of segments 1..8; NaN where neither side has the segment.
         presence: Share of slice and segment pairs whose presence is right.
         confidence: Mean probability of the chosen segments.
     """
@@ -35,7 +35,7 @@ class ShapeFigures:
 
     @property
     def mean_dice(self) -> float:
-        """Mean over the annotated segments."""
+        """Mean over the segments that there are."""
         return float(np.nanmean(self.dice))
 
 
@@ -44,23 +44,13 @@ def evaluate(model: ShapeModel, shape: LabeledShape) -> ShapeFigures:
     liver = shape.labels > 0
     made = model.vote(liver, shape.geometry)
     labels = name_segments(made, liver, shape.geometry)
-    pixel_mm2 = shape.geometry.spacing_mm[1] * shape.geometry.spacing_mm[2]
-    slices = liver.any(axis=(1, 2))
+    slices, spacing_mm = liver.any(axis=(1, 2)), shape.geometry.spacing_mm
     found, truth = (
-        find_segments_present((_areas(map_)[slices] * pixel_mm2).astype(np.float32), MINIMUM_AREA_MM2)
+        find_segments_present(measure_areas(map_[slices], spacing_mm), MINIMUM_AREA_MM2)
         for map_ in (labels, shape.labels)
     )
-    return ShapeFigures(
-        shape.volume_id, segment_dice(labels, shape.labels), float((found == truth).mean()), made.confidence
-    )
-
-
-def segment_dice(labels: UInt8Array, reference: UInt8Array) -> tuple[float, ...]:
-    """Return the Dice of segments 1..8 of two maps of the same shape; NaN where the reference has none."""
-    pairs = np.bincount(labels.ravel() * 9 + reference.ravel(), minlength=81).reshape(9, 9).astype(np.float64)
-    both, sizes, annotated = np.diag(pairs), pairs.sum(axis=0) + pairs.sum(axis=1), pairs.sum(axis=0)
-    dice = np.where(annotated > 0, 2 * both / np.maximum(sizes, 1), np.nan)
-    return tuple(dice[1:].tolist())
+    dice = tuple(np.nan if value is None else value for value in measure_dice(labels, shape.labels))
+    return ShapeFigures(shape.volume_id, dice, float((found == truth).mean()), made.confidence)
 
 
 def summarize(figures: Sequence[ShapeFigures]) -> dict[str, object]:
@@ -80,8 +70,3 @@ def split_folds(count: int, folds: int, seed: int) -> list[list[int]]:
     """Return the indices of each fold, drawn at random, sizes as equal as can be."""
     order = np.random.default_rng(seed).permutation(count)
     return [sorted(order[fold::folds].tolist()) for fold in range(folds)]
-
-
-def _areas(labels: UInt8Array) -> Float64Array:
-    """Return the pixels of segments 1..8 on each slice, shape (z, 8)."""
-    return np.stack([np.bincount(plane.ravel(), minlength=SEGMENT_COUNT + 1)[1:] for plane in labels]).astype(float)
