@@ -96,7 +96,7 @@ MAP, MASK = np.ones((2, 2, 2), np.uint8), np.ones((2, 2, 2), bool)
         ({"vessels": Vessels(MASK, MASK)}, "folder", "network"),
         ({"vessels": Vessels(MASK, MASK)}, "", "planes"),
         ({"vessels": Vessels(hepatic=MASK)}, "", "shape"),
-        ({"vessels": Vessels(undivided=MASK)}, "", "shape"),
+        ({"vessels": Vessels(undivided=MASK)}, "", "planes"),
         ({}, "", "shape"),
     ],
 )

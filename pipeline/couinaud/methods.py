@@ -5,8 +5,6 @@ from __future__ import annotations
 from pipeline.config import CouinaudConfig, CouinaudMethod
 from pipeline.volume import Vessels, Volume
 
-AUTO_DIVIDES_VESSELS = False
-"""Whether `auto` takes `planes` for vessels in one undivided mask, too, or `shape`."""
 OPTIONAL_INPUTS = frozenset({"couinaud_map", "vessels"})
 """What an archive may have of a volume beside CT and liver mask, by its name in `Volume`."""
 
@@ -35,7 +33,7 @@ def needs_network(config: CouinaudConfig) -> bool:
 def choose_method(volume: Volume, config: CouinaudConfig) -> str:
     """Return the constructor of a volume: the configured one, or the first that the volume has the input for.
 
-    `auto` goes through precomputed, network, planes (see `AUTO_DIVIDES_VESSELS`) and shape.
+    `auto` goes through precomputed, network, planes and shape. Planes need both vessel trees, divided or not.
     """
     if config.method != "auto":
         return config.method
@@ -45,7 +43,7 @@ def choose_method(volume: Volume, config: CouinaudConfig) -> str:
         return "network"
     vessels = volume.vessels or Vessels()
     divided = vessels.hepatic is not None and vessels.portal is not None
-    return "planes" if divided or (AUTO_DIVIDES_VESSELS and vessels.undivided is not None) else "shape"
+    return "planes" if divided or vessels.undivided is not None else "shape"
 
 
 def list_methods(volume: Volume, config: CouinaudConfig) -> list[CouinaudMethod]:
