@@ -1,7 +1,6 @@
 """A division gives labels and labels give the division back, wherever the grid lies."""
 
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -165,16 +164,6 @@ def test_angles_are_the_patients():
     assert Plane((1.0, 0.0, 0.0), 0.0).azimuth_deg == 0
     assert Plane((0.0, -1.0, 0.0), 0.0).azimuth_deg == 90
     assert Plane((0.6, 0.0, -0.8), 0.0).tilt_deg == pytest.approx(-53.13, abs=0.01)
-
-
-def test_a_large_liver_takes_less_than_a_second():
-    liver = np.zeros((200, 512, 512), bool)
-    liver[20:170, 100:400, 100:400] = True
-    geometry = Geometry(liver.shape, (1.0, 0.75, 0.75), (-190.0, -190.0, -95.0))
-    start = time.process_time()
-    labels = divide(liver, geometry, anatomical(), None)
-    fit_division(labels, geometry)
-    assert time.process_time() - start < 3.0  # measured: 0.15 s and 0.6 s
 
 
 @pytest.mark.skipif(not SHAPES.is_dir(), reason="LIVER_DATA has no couinaud_shapes")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import resource
-import time
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -25,7 +23,6 @@ from pipeline.couinaud.shape_frame import ShapeFrame, fit_frame, sample_liver
 from pipeline.couinaud.shape_labeling import label_voxels
 from pipeline.couinaud.shape_vote import Vote
 from pipeline.couinaud.shape_weights import WEIGHTS, bundled_model, read_about
-from pipeline.volume import Geometry, Volume
 from tests.shape_cases import BOX_MM, is_liver, look_up, make_geometry, make_liver, reindex, segment_at, voxel_points
 
 CONFIG = CouinaudConfig(method="shape")
@@ -180,21 +177,6 @@ def test_probabilities_sum_to_one_and_name_the_map():
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     labels = look_up(construct(volume, CONFIG).labels, geometry, PROBES)
     assert (probabilities.argmax(axis=1) + 1 == labels).mean() > 0.95
-
-
-def test_a_large_volume_takes_two_seconds_and_little_memory():
-    coarse = make_geometry((2.0, 3.2, 3.2))
-    drawn = make_liver(coarse).liver_mask.repeat(2, axis=0).repeat(4, axis=1).repeat(4, axis=2)
-    geometry = Geometry((200, 512, 512), (1.0, 0.8, 0.8), coarse.origin_mm)
-    mask = np.zeros(geometry.shape, bool)
-    mask[tuple(slice(size) for size in drawn.shape)] = drawn
-    volume = Volume("a", np.zeros((1, 1, 1), np.int16), mask, geometry, np.zeros(8, bool))
-    bundled_model()
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    labels = construct(volume, CONFIG).labels
-    assert np.count_nonzero(labels) == np.count_nonzero(mask)
-    assert time.process_time() - started < 6
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
 
 
 def test_the_weights_are_small_and_say_where_they_come_from():
