@@ -1,0 +1,129 @@
+"""What the reading of reports needs to know of one language; `english.py` is the first, another is one more file.
+
+All patterns are regular expressions for lower-case text and match from the beginning of a word; where two match at one
+place, the kind that `CUE_ORDER` names first wins, and within a kind the pattern that is listed first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+Coarseness = Literal[0, 1, 2, 3]
+"""How closely a place is named: 0 a segment, 1 a section, 2 a lobe or the dome, 3 both lobes or the whole liver."""
+
+FINDINGS = ("malignant", "generic", "benign", "doubtful", "neutral", "treatment", "normal")
+"""Kinds of findings: a tumor by name; a lesion of unnamed nature; what is no tumor, or a benign one; a category that
+says "perhaps"; anatomy and changes that are none of these; surgery and ablation; the word that all is well."""
+
+ORGANS = ("liver", "segmented_organ", "other_organ")
+"""Organs: the liver; those that have numbered segments or levels too (lung, spine, bowel, coronaries); the rest."""
+
+CUE_ORDER = (
+    "ignored",
+    "doubt_after",
+    "negation_after",
+    "doubt_before",
+    "treatment",
+    "negation_before",
+    "past",
+    "earlier",
+    "active",
+    "persistent",
+    "boundary",
+    "contact",
+    "example",
+    "versus",
+    "link",
+    "doubtful",
+    "benign",
+    "neutral",
+    "other_organ",
+    "segmented_organ",
+    "malignant",
+    "generic",
+    "normal",
+    "liver",
+)
+"""Every kind of cue. `_before` cues bear on the findings that follow them, `_after` cues on those that precede."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A place in the liver that is named in words.
+
+    Args:
+        pattern: Regular expression.
+        segments: The segments that it stands for.
+        coarseness: How closely it names them.
+    """
+
+    pattern: str
+    segments: tuple[int, ...]
+    coarseness: Coarseness
+
+
+@dataclass(frozen=True, eq=False)
+class Language:
+    """The words of one language.
+
+    Args:
+        triggers: Plain substrings; a sentence that holds none of them says nothing of the liver or of a tumor.
+        segment_word: What a numeral of a segment follows: `segment`, `seg.`.
+        misspelled_segment_word: Damaged spellings of it; their segments are doubtful.
+        number_words: Numbers that may follow the segment word, by value.
+        ordinal_words: Ordinals that may precede it, by value.
+        and_words: What joins the numerals of a list.
+        range_words: What joins the ends of a range.
+        regions: Places named in words, the closest first.
+        cues: Patterns of every kind of `CUE_ORDER`.
+        place_prepositions: Words before a place that belongs to the finding on its left.
+        bare_numeral_findings: Findings that a bare Roman numeral may follow.
+        staging_words: Words before a numeral that is no segment, as in `stage IVa`.
+        abbreviations: Words whose full stop ends no sentence.
+        fresh_start: What begins a new statement behind a comma or `and`, where a negation ends.
+        continuations: First words of a sentence that goes on about the finding of the sentence before it.
+        sections: Headings and what they stand for: `history`, `ignored` or `findings`.
+    """
+
+    triggers: tuple[str, ...]
+    segment_word: str
+    misspelled_segment_word: str
+    number_words: Mapping[str, int]
+    ordinal_words: Mapping[str, int]
+    and_words: str
+    range_words: str
+    regions: tuple[Region, ...]
+    cues: Mapping[str, tuple[str, ...]]
+    place_prepositions: str
+    bare_numeral_findings: str
+    staging_words: str
+    abbreviations: frozenset[str]
+    fresh_start: str
+    continuations: str
+    sections: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        """Check that no kind of cue is missing or unknown."""
+        if set(self.cues) != set(CUE_ORDER):
+            raise ValueError(f"cues {sorted(self.cues)} do not match {sorted(CUE_ORDER)}")
+
+    @cached_property
+    def cue_pattern(self) -> re.Pattern[str]:
+        """One pattern for all cues; the name of the group that matched is the kind."""
+        kinds = (f"(?P<{kind}>{'|'.join(self.cues[kind])})" for kind in CUE_ORDER if self.cues[kind])
+        return re.compile(rf"(?<!\w)(?:{'|'.join(kinds)})")
+
+    @cached_property
+    def fresh_pattern(self) -> re.Pattern[str]:
+        """The pattern of a fresh start."""
+        return re.compile(self.fresh_start)
+
+    @cached_property
+    def region_pattern(self) -> re.Pattern[str]:
+        """One pattern for all regions; group `r3` is the region with index 3."""
+        parts = (f"(?P<r{index}>{region.pattern})" for index, region in enumerate(self.regions))
+        return re.compile(rf"(?<!\w)(?:{'|'.join(parts)})(?!\w)")

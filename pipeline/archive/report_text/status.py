@@ -1,0 +1,163 @@
+"""The verdict on a finding: present, absent, uncertain, historical, benign, or none of a tumor's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.archive.report_text.findings import Cue, Finding
+from pipeline.archive.report_text.places import Place
+from pipeline.archive.report_text.sentences import Sentence
+
+Status = Literal["present", "uncertain", "historical", "benign", "absent", "none"]
+STATUSES: tuple[Status, ...] = ("present", "uncertain", "historical", "benign", "absent", "none")
+"""The strongest first. `none` is a place of which no tumor is told: a dilated duct, a segment that does not exist."""
+_WHOLE_LOBE = 2
+
+
+@dataclass(frozen=True)
+class Mention:
+    """What one sentence says of one finding in the liver.
+
+    Args:
+        status: What became of the tumor.
+        segments: Segments 1..8, ascending; empty if the sentence names no place within the liver.
+        start: Offset of the evidence in the report. The evidence itself is never kept.
+        end: Offset behind the evidence.
+        rule: Place rule and status rule, such as `numeral+negated`.
+        exact: False for a lobe that another mention may narrow down to a segment.
+        sound: False if a numeral is impossible or had to be guessed.
+    """
+
+    status: Status
+    segments: tuple[int, ...]
+    start: int
+    end: int
+    rule: str
+    exact: bool = True
+    sound: bool = True
+
+
+def group_findings(findings: Sequence[Finding], cues: Sequence[Cue], lower: str) -> list[list[Finding]]:
+    """Bring together findings that are names of one thing.
+
+    `lesion in segment 6 consistent with a cyst`, `cyst versus metastasis in segment 4` and `lesion, resected in 2015`
+    are one finding each; `tumor at the ablation site in segment 5` are two that share a place.
+    """
+    groups: list[list[Finding]] = []
+    for finding in findings:
+        if groups and _is_same(groups[-1], finding, cues, lower):
+            groups[-1].append(finding)
+        else:
+            groups.append([finding])
+    _share_treated_places(groups)
+    return groups
+
+
+def judge(group: Sequence[Finding], sentence: Sentence, cues: Sequence[Cue], topic: str) -> Mention | None:
+    """Return the mention of a group, or None if it is not about the liver."""
+    places = [place for finding in group for place in finding.places]
+    if not places and not _is_about_liver(group, topic):
+        return None
+    narrowed = narrow(places, keep=any(cue.kind == "example" for cue in cues))
+    segments = tuple(sorted({segment for place in narrowed for segment in place.segments}))
+    status, rule = _status(group, sentence)
+    sound = all(place.sound for place in places)
+    if places and not sound and status == "present":
+        status, rule = ("uncertain", "damaged") if segments else ("none", "impossible")
+    if not places and status == "none":
+        return None
+    where = narrowed[0].rule if narrowed else "liver"
+    starts, ends = zip(*((item.start, item.end) for item in (*group, *places)), strict=True)
+    exact = all(place.coarseness < _WHOLE_LOBE for place in narrowed)
+    return Mention(status, segments, min(starts), max(ends), f"{where}+{rule}", exact, sound)
+
+
+def bare_mention(place: Place) -> Mention:
+    """Return the mention of a place of which the sentence says nothing that is understood."""
+    return Mention("none", place.segments, place.start, place.end, f"{place.rule}+no_finding", True, place.sound)
+
+
+def narrow(places: Sequence[Place], *, keep: bool) -> list[Place]:
+    """Leave out a lobe or section that a closer name in it replaces: `right lobe, segment 6` is segment 6.
+
+    Args:
+        places: Places of one finding.
+        keep: Keep lobes: the closer name is an example (`metastases in the right lobe, the largest in segment 6`).
+    """
+    if keep:
+        return list(places)
+    return [place for place in places if not any(_is_closer(other, place) for other in places)]
+
+
+def _is_closer(other: Place, place: Place) -> bool:
+    """Tell whether another place names a part of this one."""
+    return other.coarseness < place.coarseness < 3 and not set(other.segments).isdisjoint(place.segments)
+
+
+def _is_same(group: Sequence[Finding], finding: Finding, cues: Sequence[Cue], lower: str) -> bool:
+    """Tell whether a finding goes on about the group before it."""
+    last = group[-1]
+    kinds = {cue.kind for cue in cues if last.end <= cue.start < finding.start}
+    if "boundary" in kinds or "neutral" in (last.kind, finding.kind) or "normal" in (last.kind, finding.kind):
+        return False
+    placed = any(member.places for member in group)
+    if "versus" in kinds and not (placed and finding.places) and not (last.negated and finding.negated):
+        return True
+    if finding.places or finding.negated or last.negated:
+        return False
+    between = lower[last.end : finding.start]
+    if finding.kind == "treatment":
+        return placed and "and" not in between.split()
+    if last.kind == "treatment":
+        return False
+    return bool(kinds & {"link", "doubt_before"}) or (finding.kind == "benign" and _is_apposition(between, group))
+
+
+def _is_apposition(between: str, group: Sequence[Finding]) -> bool:
+    """Tell whether what stands between two findings makes the second a name of the first: `lesion (segment 6), cyst`."""
+    return "," in between and len(between) < 60 and not any(word in between.split() for word in ("and", "with", "no"))
+
+
+def _share_treated_places(groups: Sequence[Sequence[Finding]]) -> None:
+    """Give a tumor without a place that of the scar that it is at: `recurrent tumor at the ablation site in segment 5`."""
+    for first, second in zip(groups, groups[1:], strict=False):
+        for scar, tumor in ((first[0], second[0]), (second[0], first[0])):
+            if scar.kind == "treatment" and scar.places and tumor.is_tumor and not tumor.places and not tumor.negated:
+                tumor.places.extend(scar.places)
+
+
+def _is_about_liver(group: Iterable[Finding], topic: str) -> bool:
+    """Tell whether findings without a place in the liver are the liver's."""
+    organs = {organ for finding in group for organ in finding.organs}
+    return "liver" in organs or (not organs and topic == "liver")
+
+
+def _status(group: Sequence[Finding], sentence: Sentence) -> tuple[Status, str]:
+    """Return the status of a group, and the rule that gave it."""
+    kinds = {finding.kind for finding in group if not finding.negated}
+    head = group[0]
+    if all(finding.negated for finding in group):
+        return ("absent", "negated") if head.kind not in ("neutral", "normal") else ("none", "not_normal")
+    if sentence.section == "history":
+        return "historical", "history_section"
+    if kinds <= {"neutral"}:
+        return "none", "no_tumor"
+    if kinds == {"normal"}:
+        return "absent", "normal"
+    if head.past and not head.active:
+        return "historical", "past"
+    if "treatment" in kinds and not any(finding.active for finding in group):
+        return "historical", "treated"
+    return _tumor_status(group, kinds)
+
+
+def _tumor_status(group: Sequence[Finding], kinds: set[str]) -> tuple[Status, str]:
+    """Return the status of a group that is there now."""
+    malignant = "malignant" in kinds
+    if "benign" in kinds:
+        return ("uncertain", "either") if malignant else ("benign", "benign")
+    if "doubtful" in kinds or any(finding.doubted for finding in group):
+        return "uncertain", "doubted"
+    return "present", "malignant" if malignant else "lesion"
