@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from pipeline.archive.report_text.findings import Cue, Finding
+from pipeline.archive.report_text.findings import Finding
 from pipeline.archive.report_text.language import ORGANS, Language
 from pipeline.archive.report_text.places import Place
+from pipeline.archive.report_text.words import Cue
 
-_COMMA, _AND, _BOUNDARY, _WRONG_SIDE = 3, 4, 20, 6
+_COMMA, _AND, _BOUNDARY, _WRONG_SIDE, _NEUTRAL = 3, 4, 20, 6, 3
 """Costs of what lies between a place and a finding, in words."""
 _NEEDS_LIVER = frozenset((1, 2, 3))
 """`S1` to `S3` are also sacral vertebrae."""
@@ -28,13 +29,16 @@ def _patterns(language: Language) -> tuple[re.Pattern[str], re.Pattern[str], re.
     )
 
 
-def named_organs(cues: Sequence[Cue], lower: str) -> list[Cue]:
+def named_organs(cues: Sequence[Cue], lower: str, language: Language) -> list[Cue]:
     """Return the organs that a sentence is about: not those that a finding abuts, invades or comes from."""
+    primary = language.primary_pattern
     organs: list[Cue] = []
     contact = -1
     for cue in cues:
         if cue.kind == "contact":
             contact = cue.end
+        elif cue.kind in ORGANS and primary.match(lower, cue.end):
+            organs.append(cue._replace(kind="other_organ"))
         elif cue.kind == "liver" or (cue.kind in ORGANS and (contact < 0 or "," in lower[contact : cue.start])):
             organs.append(cue)
     return organs
@@ -104,15 +108,18 @@ def _cost(
     preposition, fronted, conjunction = _patterns(language)
     right = finding.start >= place.end
     low, high = (place.end, finding.start) if right else (finding.end, place.start)
-    between = _without_places(lower, low, high, places)
-    cost = len(between.split()) + _COMMA * between.count(",") + _AND * len(conjunction.findall(between))
+    between = without_places(lower, low, high, places)
+    cost = _NEUTRAL * (finding.kind == "neutral")
+    if not between.strip():
+        return cost
+    cost += len(between.split()) + _COMMA * between.count(",") + _AND * len(conjunction.findall(between))
     cost += _BOUNDARY * sum(cue.kind == "boundary" and low <= cue.start < high for cue in cues)
     before = lower[max(0, place.start - 40) : place.start]
     leans_left = preposition.search(before) is not None and fronted.search(before) is None
     return cost + _WRONG_SIDE * (leans_left == right)
 
 
-def _without_places(lower: str, low: int, high: int, places: Sequence[Place]) -> str:
+def without_places(lower: str, low: int, high: int, places: Sequence[Place]) -> str:
     """Return a stretch of text without the places in it, so that a long list of places is no distance."""
     parts, at = [], low
     for place in places:

@@ -11,6 +11,13 @@ _SEEN = r"(?:seen|visible|visuali[sz]ed|identified|demonstrated|evident|apparent
 _STUDY = r"(?:ct|mri?|pet|stud(?:y|ies)|exam\w*|scans?|imaging|images?|reports?|ultrasound|comparison)"
 _RIGHT, _LEFT = (5, 6, 7, 8), (2, 3, 4)
 
+
+
+def _entries(*lines: str) -> tuple[str, ...]:
+    """Return the patterns of lines that list them with semicolons between."""
+    return tuple(entry for line in lines for entry in line.split("; "))
+
+
 _REGIONS = (
     Region(r"caudate(?: lobe| process)?(?! nucle)", (1,), 0),
     Region(r"quadrate(?: lobe)?", (4,), 0),
@@ -33,119 +40,126 @@ _REGIONS = (
 )
 
 _CUES = {
-    "ignored": (
-        r"no (?:\w+ ){0,2}(?:change|growth|progression|increase|decrease|enlargement)\b",
+    "ignored": _entries(
+        r"no (?:\w+ ){0,2}(?:change|growth|progression|increase|decrease|enlargement)",
         r"not (?:\w+ )?(?:changed|enlarged|increased)",
         r"no doubt",
-        rf"(?:the )?(?:prior|previous|old|outside|last) (?:\w+ )?{_STUDY}\b",
-        r"(?:unresectable|resectable|(?:planned|scheduled|considered|candidate|referred|amenable|evaluat\w+)"
-        r" (?:for|to) \w+)",
+        rf"(?:prior|previous|old|outside|last) (?:\w+ ){{0,2}}{_STUDY}",
+        r"(?:un)?resectable",
+        r"(?:planned|scheduled|considered|candidate|referred|amenable|evaluat\w+) (?:for|to) \w+",
         r"tumou?r (?:board|markers?|thrombus)",
         r"hepatic (?:flexure|hilum)",
-        r"fat(?:ty)? liver|fluid levels?|(?:low|high)[- ]density(?= (?:lesion|mass|nodule))",
+        r"fat(?:ty)? liver",
+        r"(?:low|high)[- ]density(?= (?:lesion|mass|nodule))",
     ),
-    "doubt_after": (
-        r"(?:too small|cannot be|can not be|unable to be|difficult|not possible) (?:to )?(?:be )?(?:\w+ly )?"
-        r"(?:characteri[sz]ed?|excluded|ruled out|differentiated|assess(?:ed)?)",
-        r"(?:not|in-?completely|inadequately|poorly)(?: be)?(?: \w+ly| further)? (?:characteri[sz]ed|excluded|ruled out)",
+    "doubt_after": _entries(
+        r"too small (?:to|for) (?:be )?(?:\w+ly )?(?:characteri\w+|assess\w*|classif\w+)",
+        r"(?:can ?not|could not|can|unable to|difficult to) be (?:\w+ly )?(?:not )?(?:excluded|ruled out|characteri[sz]ed|differentiated)",
+        r"(?:cannot|unable|difficult|not possible) (?:to )?(?:be )?(?:\w+ly )?(?:characteri[sz]ed?|differentiated?|assess(?:ed)?|"
+        r"excluded|ruled out)",
+        r"not (?:be )?(?:\w+ly |further )?(?:characteri[sz]ed|excluded|ruled out)",
+        r"(?:incompletely|inadequately|poorly) characteri[sz]ed",
         r"of (?:uncertain|unclear|indeterminate|unknown|doubtful) (?:\w+ )?(?:significance|etiology|nature|origin)",
-        r"(?:needs|requires|warrants?|recommend\w*) further (?:characteri[sz]ation|evaluation|work-?up)",
+        r"(?:needs|requires|warrants?) further (?:characteri[sz]ation|evaluation|work-?up)",
     ),
-    "negation_after": (
-        r"(?:has|have|had)?\s?(?:\w+ly )?(?:resolved|disappeared|vanished)\b",
-        r"no longer\b",
-        rf"(?:is|are|was|were)?\s?not (?:\w+ly )?{_SEEN}",
-        r"(?:is|are|was|were|has been|have been) (?:ruled out|excluded|absent)",
+    "negation_after": _entries(
+        r"(?:resolved|disappeared|vanished)",
+        r"no longer",
+        rf"not (?:\w+ly )?{_SEEN}",
+        r"(?:is|are|was|were|been) (?:ruled out|excluded|absent)",
     ),
-    "doubt_before": (
-        r"(?:can ?not|could not|can't|unable to|difficult to) (?:\w+ly )?(?:exclude|rule out)|rule out|r/o",
-        r"possib(?:le|ly|ility)|probabl[ey]|(?:un)?likely|perhaps|presum\w+|query\b|\?",
-        r"question(?:able|ed)?\b|equivocal|indeterminate|in-?conclusive|non-?specific|doubtful|uncertain|unclear",
-        r"(?:may|might|could|can) (?:\w+ly )?(?:represent|be|reflect|indicate|correspond)\b|favou?r(?:s|ed|ing)?\b",
-        r"differential",
+    "doubt_before": _entries(
+        r"(?:cannot|can not|could not|unable to|difficult to) (?:\w+ly )?(?:exclude|rule out)",
+        r"(?:can|couldn)'t (?:exclude|rule out)",
+        r"rule out; r/o; possib(?:le|ly|ility); probabl[ey]; (?:un)?likely; perhaps; presum\w+; query",
+        r"question(?:able|ed)?; equivocal; indeterminate; inconclusive; in-conclusive; nonspecific; non-specific",
+        r"doubtful; uncertain; unclear; differential; favou?r(?:s|ed|ing)?",
+        r"(?:may|might|could|can) (?:\w+ly )?(?:represent|be|reflect|indicate|correspond)",
     ),
-    "treatment": (
-        r"surgically (?:absent|removed)|(?:surgical|metallic) clips|post-?(?:surgical|operative|ablation|treatment)\b",
-        r"resect(?:ed|ions?)\b|(?:\w+)?(?:hepatect|segmentect|sectionect|lobect|metastasect|sectorect)om(?:y|ies)",
-        r"\w*ablat(?:ed|ions?)\b|rfa\b|mwa\b|tace\b|\w*emboli[sz](?:ed|ations?)\b|y-?90\b|sirt\b|excis(?:ed|ions?)\b",
-        r"(?:has|have) been removed|treatment (?:zone|cavity|site)|transplant\w*",
+    "treatment": _entries(
+        r"surgically (?:absent|removed); absent(?= (?:liver |hepatic )?(?:seg|lobe)); (?:surgical|metallic) clips",
+        r"post-?(?:surgical|operative|ablation|treatment); postsurgical; postoperative; postablation; resect(?:ed|ions?)",
+        r"(?:hemi|bi|tri)?(?:hepatect|segmentect|sectionect|lobect|metastasect|sectorect)om(?:y|ies)",
+        r"(?:cryo|thermo)?ablat(?:ed|ions?); rfa; mwa; tace; (?:chemo|radio)?emboli[sz](?:ed|ations?); y-90; y90; sirt",
+        r"excis(?:ed|ions?); (?:has|have) been removed; treatment (?:zone|cavity|site); transplant\w*",
         rf"treated(?= (?:\w+ )?{_LESION})",
     ),
-    "negation_before": (
-        r"no\b(?!\.)|without\b|w/o\b|absen(?:ce|t)(?: of)?\b|negative for|free (?:of|from)|lack(?:s|ing)? (?:of )?",
-        r"nor\b|neither\b|none of|(?:can ?not|can't) be (?:an? )|not\b|rather than|instead of",
-        r"(?:resolution|disappearance|complete (?:\w+ )?response|regression) of",
+    "normal": _entries(
+        r"unremarkable",
+        r"normal(?! (?:in )?(?:size|contour|caliber|morphology|course|attenuation|variant|limits for))",
+        r"clear; within normal limits; disease[- ]free; free of (?:\w+ )?disease; spared; uninvolved; not involved",
     ),
-    "past": (
-        r"status[- ]post|s/p\b|history of|h/o\b|underwent\b|treatment of|removal of",
+    "negation_before": _entries(
+        r"no(?!\.); without; w/o; absen(?:ce|t)(?: of)?; negative for; free (?:of|from); lack(?:s|ing)? (?:of )?; nor",
+        r"neither; none of; (?:cannot|can not|can't) be(?: an?)?; not; rather than; instead of",
+        r"(?:resolution|disappearance|regression) of; complete (?:\w+ )?response of",
     ),
-    "earlier": (r"prior\b|previous(?:ly)?\b|former(?:ly)?\b|historical\b|remote\b",),
-    "active": (r"new(?:ly)?\b|now\b|current(?:ly)?\b|recurren(?:t|ces?)\b|residual|viable|today\b|developed|developing",),
-    "persistent": (
-        r"again\b|unchanged|stable|persist\w*|(?:in|de)creas\w*|grown|grew|progress\w*|regress\w*|larger|smaller",
-        r"measur\w*|re-?demonstrated|enlarg\w*|shr[aiu]nk\w*|remains?\b|continues?\b",
+    "past": _entries(r"status[- ]post; s/p; history of; h/o; underwent; treatment of; removal of"),
+    "earlier": _entries(r"prior; previous(?:ly)?; former(?:ly)?; historical; remote"),
+    "active": _entries(r"new(?:ly)?; now; current(?:ly)?; recurrent; residual; viable; today; develop(?:ed|ing|ment)"),
+    "persistent": _entries(
+        r"again; unchanged; stable; persist\w*; (?:in|de)creas\w*; grown; grew; progress\w*; regress\w*; larger; smaller",
+        r"measur\w*; redemonstrated; re-demonstrated; enlarg\w*; shr[aiu]nk\w*; remains?; continues?",
     ),
-    "boundary": (
-        r"but\b|however\b|although\b|though\b|whereas\b|while\b|except(?:ing|ion)?(?: for| of)?\b|other than\b",
-        r"apart from\b|aside from\b|besides\b|otherwise\b|with the exception of",
+    "boundary": _entries(
+        r"but; however; although; though; whereas; while; except(?:ing|ion)?(?: for| of)?; other than; apart from",
+        r"aside from; besides; otherwise; with the exception of",
     ),
-    "contact": (
-        r"abut\w*|compress\w*|invad\w*|extend\w*(?: in)?to(?:ward)?\b|encas\w*|displac\w*|indent\w*|contact\w*|against",
-        r"(?:adjacent|next|close|anterior|posterior|lateral|medial|superior|inferior|contiguous) (?:to|with)\b|near\b",
-        r"beneath|beside|along\b|invasion of|contacting|primary (?:tumou?r|cancer)? ?(?:in|of)\b|(?:metasta\w+ )?from\b",
+    "contact": _entries(
+        r"abut\w*; compress\w*; invad\w*; extend\w*\s+(?:in)?to(?:ward)?; encas\w*; displac\w*; indent\w*; contact\w*",
+        r"(?:adjacent|next|close|anterior|posterior|lateral|medial|superior|inferior|contiguous) (?:to|with); near",
+        r"against; beneath; beside; along; invasion of; primary (?:tumou?r |cancer )?(?:in|of); (?:metasta\w+ )?from",
     ),
-    "example": (r"largest|biggest|dominant|index\b|for example|e\.g\.|including|such as|representative|one of which",),
-    "versus": (r"versus\b|vs\b\.?|or\b",),
-    "link": (
-        r"(?:consistent|compatible|in keeping|most in keeping|consonant) with|c/w\b|represent\w*|suggest\w*|typical\w*",
-        r"characteristic\w*|diagnostic|pathognomonic|suspicious|concerning|worrisome|suspected|suspicion",
-        r"is an?\b|are\b|was\b|were\b|is\b|appear\w*|reflect\w*|correspond\w*|known to be|proven",
+    "example": _entries(r"largest; biggest; dominant; index; for example; e\.g; including; such as; representative"),
+    "versus": _entries(r"versus; vs; or"),
+    "link": _entries(
+        r"(?:consistent|compatible|in keeping|consonant) with; c/w; represent\w*; suggest\w*; typical\w*",
+        r"characteristic\w*; diagnostic; pathognomonic; suspicious; concerning; worrisome; suspected; suspicion",
+        r"is(?: an?)?; are; was; were; appear\w*; reflect\w*; correspond\w*; known to be; proven",
     ),
-    "doubtful": (r"(?:lr|li-?rads)[- ]?(?:category )?[34]\b|dysplastic nodules?|pseudo-?lesions?",),
-    "benign": (
-        r"(?:\w+)?cyst(?:s|ic (?:lesions?|foc(?:us|i)|structures?|change))?\b|ha?emangiomas?|fnh\b|hydatid\w*|echinococc\w*",
-        r"focal nodular hyperplasia|focal(?: \w+)? fat\w*(?: \w+tion| sparing| change)?|steato\w*|lipomas?",
-        r"fat(?:ty)? (?:infiltrat\w+|change|deposit\w*|spar\w+|replacement)|abscess(?:es)?|(?:\w+)?adenomas?",
-        r"hamartomas?|von meyenburg|angiomyolipomas?|granulom\w+|calcifications?|thad\b|thid\b|bilomas?|infarct\w*",
-        r"transient hepatic (?:attenuation|intensity) differences?|perfusion(?:al)? \w+|(?:arterio\w+ )?shunt\w*",
-        r"ha?ematomas?|laceration|contusion|benign(?:[- ]appearing)?|regenerative nodules?|scar\b|peliosis|pseudomass",
-        r"(?:lr|li-?rads)[- ]?(?:category )?[12]\b|confluent fibrosis|phlegmon",
+    "doubtful": _entries(r"lr[- ]?[34]; lr[34]; li-?rads[- ]?(?:category )?[34]; dysplastic nodules?; pseudo-?lesions?"),
+    "benign": _entries(
+        r"(?:micro|macro)?cyst(?:s|ic (?:lesions?|foc(?:us|i)|structures?|change))?; ha?emangiomas?; fnh; hydatid\w*",
+        r"focal nodular hyperplasia; focal (?:\w+ )?fat\w*(?: \w+tion| sparing| change)?; steato\w*; (?:angiomyo)?lipomas?",
+        r"fat(?:ty)? (?:infiltrat\w+|change|deposit\w*|spar\w+|replacement); abscess(?:es)?; (?:cyst)?adenomas?",
+        r"hamartomas?; von meyenburg; granulom\w+; calcifications?; thad; thid; bilomas?; infarct\w*; echinococc\w*",
+        r"transient hepatic (?:attenuation|intensity) differences?; perfusion(?:al)? \w+; (?:arterio\w+ )?shunt\w*",
+        r"ha?ematomas?; lacerations?; contusions?; benign(?:[- ]appearing)?; regenerative nodules?; scar; peliosis",
+        r"lr[- ]?[12]; lr[12]; li-?rads[- ]?(?:category )?[12]; confluent fibrosis; phlegmon; pseudomass",
     ),
-    "neutral": (
-        r"(?:\w+ )?(?:bile )?ducts?\b|ductal|biliary (?:dilat\w+|tree|stents?)|pneumobilia|dilat\w+|atroph\w+|hypertroph\w+",
-        r"(?:right |left |middle )?(?:portal|hepatic) (?:veins?|venous|arter\w+)(?: branch\w*)?|thromb\w+|stents?\b|drains?\b",
-        r"catheter|cirrho\w+|(?:hepato|spleno)megaly|biops(?:y|ies)|patent",
+    "neutral": _entries(
+        r"(?:bile|biliary|hepatic|pancreatic|common) ducts?; ducts?; ductal; biliary (?:dilat\w+|tree|stents?); pneumobilia",
+        r"(?:right |left |middle )?(?:portal|hepatic) (?:veins?|venous|arter\w+)(?: branch\w*)?; dilat\w+; atroph\w+",
+        r"hypertroph\w+; thromb\w+; stents?; drains?; catheter; cirrho\w+; (?:hepato|spleno)megaly; biops(?:y|ies); patent",
     ),
-    "other_organ": (
-        r"kidneys?|renal|adrenals?|spleen|splenic|pancrea\w*|gall ?bladder|bladder|uter\w+|ovar\w+|adnex\w+",
-        r"breasts?|lymph nodes?|nodes?\b|nodal|lymphadenopathy|stomach|gastric|esophag\w*|peritone\w+",
-        r"omental|omentum|mesenter\w+|aort\w+|muscles?|skin|subcutaneous|testic\w+|pelvi[cs]\w*|retroperitone\w+|pleura\w*",
-        r"medias\w+|hilar|diaphragm\w*|parotid|larynx|neck\b",
+    "other_organ": _entries(
+        r"kidneys?; renal; adrenals?; spleen; splenic; pancrea\w*; gall ?bladder; bladder; uter\w+; ovar\w+; adnex\w+",
+        r"breasts?; lymph nodes?; nodes?; nodal; lymphadenopathy; stomach; gastric; esophag\w*; peritone\w+; omental",
+        r"omentum; mesenter\w+; aort\w+; muscles?; skin; subcutaneous; testic\w+; pelvi[cs]\w*; retroperitone\w+; pleura\w*",
+        r"medias\w+; hilar; diaphragm\w*; parotid; larynx; neck",
     ),
-    "segmented_organ": (
-        r"lungs?\b|pulmonary|bronch\w+|lingul\w+|(?:right |left )?(?:upper|lower|middle) lobes?|(?:r|l)(?:u|l|m)l\b|chest|thora\w+",
-        r"apicoposterior|(?:superior|basal|apical) segments?|atelect\w+|pneumon\w+|consolidation|ground[- ]glass|airways?",
-        r"spin(?:e|al)|sacr(?:um|al)|vertebra\w*|lumbar|cervical|coccy\w+|[lt]-?\d{1,2}\b|dis[ck]s?\b|nerves?|ribs?\b|bon(?:e|es|y)\b",
-        r"osseous|skelet\w+|iliac|femor\w+|coronar\w+|lad\b|rca\b|lcx\b|circumflex|cardiac|heart|myocard\w+|stenos\w+",
-        r"bowel|colon\w*|colorectal|rect(?:um|al)|sigmoid|jejun\w+|ile(?:um|al)|duoden\w+|c(?:a)?ec(?:um|al)|append\w+|intestin\w+",
-        r"thyroid|prostat\w*|brain|cerebr\w+|cerebell\w+|foraminal|dermatom\w*|st[- ]segments?|urethr\w+|ureter\w*",
+    "segmented_organ": _entries(
+        r"lungs?; pulmonary; bronch\w+; lingul\w+; (?:right |left )?(?:upper|lower|middle) lobes?; (?:r|l)(?:u|l|m)l; chest",
+        r"thora\w+; apicoposterior; (?:superior|basal|apical) segments?; atelect\w+; pneumon\w+; consolidation",
+        r"ground[- ]glass; airways?; spin(?:e|al); sacr(?:um|al); vertebra\w*; lumbar; cervical; coccy\w+; [lt]\d{1,2}; dis[ck]s?",
+        r"nerves?; ribs?; bon(?:e|es|y); osseous; skelet\w+; iliac; femor\w+; coronar\w+; lad; rca; lcx; circumflex; cardiac",
+        r"heart; myocard\w+; stenos\w+; bowel; colon\w*; colorectal; rect(?:um|al); sigmoid; jejun\w+; ile(?:um|al)",
+        r"duoden\w+; ca?ec(?:um|al); append\w+; intestin\w+; foraminal; dermatom\w*; st[- ]segments?; urethr\w+; ureter\w*",
+        r"thyroid; prostat\w*; brain; cerebr\w+; cerebell\w+",
     ),
-    "malignant": (
-        r"hcc\b|hepatocellular(?: carcinomas?)?|hepatomas?|(?:\w+)?carcinom\w+|metasta\w+|mets?\b|crlm\b|malignan\w+",
-        r"neoplas\w+|lymphom\w+|(?:\w+)?sarcomas?|hepatoblastoma|cancers?\b|(?:lr|li-?rads)[- ]?(?:category )?(?:5|m|tiv)\b",
-        r"recurrence|(?:metastatic|residual|recurrent|malignant|tumou?r) (?:disease|deposits?|implants?)|melanoma|\w+blastoma",
+    "malignant": _entries(
+        r"hcc; hepatocellular(?: carcinomas?)?; hepatomas?; (?:adeno|cholangio|hepato)?carcinom\w+; metasta\w+; mets?; crlm",
+        r"malignan\w+; neoplas\w+; lymphom\w+; (?:angio|leiomyo)?sarcomas?; (?:hepato|neuro)blastomas?; cancers?; melanoma",
+        r"lr[- ]?(?:5|m|tiv); lr(?:5|m); li-?rads[- ]?(?:category )?(?:5|m|tiv); recurrences?",
+        r"(?:metastatic|residual|recurrent|malignant|tumou?r) (?:disease|deposits?|implants?)",
     ),
-    "generic": (
-        r"l[ae\u00e4\u00e9]si[o\u00f3]n\w*|mass(?:es)?\b|nodules?\b|n[o\u00f3]dul[oi]s?\b|tumou?r\w*|observations?\b|foc(?:us|i)\b|sol\b",
-        r"(?:hypo|hyper|iso)-?(?:densit\w+|attenuations?\b|enhancements?\b)|space[- ]occupying|deposits?\b|growth\b",
-        r"(?:(?:hypo|hyper)\w+|low[- ](?:density|attenuation)|abnormal|enhancing) (?:areas?|regions?|abnormalit\w+|densit\w+)",
-        r"abnormalit\w+|raumforderung\w*|herde?\b",
+    "generic": _entries(
+        r"l[ae\u00e4\u00e9]si[o\u00f3]n\w*; mass(?:es)?; nodules?; n[o\u00f3]dul[oi]s?; tumou?r\w*; observations?; foc(?:us|i); sol",
+        r"(?:hypo|hyper|iso)(?:densit\w+|attenuations?|enhancements?); space[- ]occupying; deposits?; growth",
+        r"(?:hypo|hyper)\w+ (?:areas?|regions?|abnormalit\w+|densit\w+); low[- ](?:density|attenuation) (?:areas?|regions?)",
+        r"(?:abnormal|enhancing) (?:areas?|regions?|densit\w+); evidence of disease; abnormalit\w+; raumforderung\w*; herde?",
     ),
-    "normal": (
-        r"unremarkable|normal(?! (?:in )?(?:size|contour|caliber|morphology|course|attenuation|variant|limits for))|clear\b",
-        r"within normal limits|disease[- ]free|spared\b|uninvolved|not involved",
-    ),
-    "liver": (r"(?:intra)?hepatic|livers?\b|leber\w*|h[i\u00ed]gado|fegato",),
+    "liver": _entries(r"(?:intra)?hepatic; livers?; leber\w*; h[i\u00ed]gado; fegato"),
 }
 
 _SECTIONS = {
@@ -162,12 +176,17 @@ _SECTIONS = {
 
 ENGLISH = Language(
     triggers=(
-        "seg", "sgt", "liver", "hepat", "lobe", "lesion", "mass", "nodul", "metast", "mets", "hcc", "carcin", "tumor",
-        "tumour", "caudate", "quadrate", "bilobar", "dome", "cyst", "hypod", "hypoatt", "focal", "foc", "4a", "4b", "iva",
-        "ivb", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "sec", "malig", "neopl", "normal", "unremark", "abnorm",
-    ),
-    segment_word=r"(?:(?:liver|leber)[- ]?)?(?:segm?(?:\.|\b)|segment(?:s|e|en|o|i|os|er|es)?|sgt\.?|segmentectom(?:y|ies)(?: of)?)",
-    misspelled_segment_word=r"s[egmn]{2,5}[egmnt]{1,3}ts?",
+        "liver hepat seg lob hcc caud quadra dome sect sg seq s1 s2 s3 s4 s5 s6 s7 s8 4a 4b "
+        "iva ivb vi/ i/v iii leber h\u00edgado fegato"
+    ).split(),
+    place_words=(
+        r"seg\w*; sgt; s\d[ab]?; 4[ab]; iv[ab]; [iv]+; [1-8](?:st|nd|rd|th); lobes?; sections?; sectors?; division; dome"
+        r"; caudate; quadrate; bilobar; throughout; diffusely; entire; whole; hemiliver; liver; leber\w*"
+    ).split("; "),
+    segment_word=r"(?:(?:liver|leber)[- ]?)?(?:segmentectom(?:y|ies)(?: of)?|segm?(?:\.|\b)|segment(?:s|e|en|o|i|os|er|es)?|sgt\.?)",
+    segment_noun="segment",
+    liver_stems=("hepat", "hcc"),
+    primary_words=r"cancers?|\w*carcinomas?|ca|primary|primaries|malignancy|melanomas?|neuroendocrine",
     number_words=dict(zip(("one", "two", "three", "four", "five", "six", "seven", "eight"), range(1, 9), strict=True)),
     ordinal_words={
         **dict(zip(("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"), range(1, 9), strict=True)),

@@ -5,18 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from pipeline.archive.report_text.language import FINDINGS, Language
 from pipeline.archive.report_text.places import Place
-
-
-class Cue(NamedTuple):
-    """A word or phrase that means something, of one of the kinds of `CUE_ORDER`."""
-
-    start: int
-    end: int
-    kind: str
+from pipeline.archive.report_text.words import Cue
 
 
 @dataclass(eq=False)
@@ -49,12 +41,6 @@ class Finding:
     def is_tumor(self) -> bool:
         """Whether it could be a tumor."""
         return self.kind in ("malignant", "generic", "doubtful", "size")
-
-
-def find_cues(lower: str, start: int, end: int, language: Language) -> list[Cue]:
-    """Return the cues of a stretch of a report in order, without what is to be ignored."""
-    found = language.cue_pattern.finditer(lower, start, end)
-    return [Cue(match.start(), match.end(), str(match.lastgroup)) for match in found]
 
 
 def find_findings(lower: str, cues: Sequence[Cue]) -> list[Finding]:

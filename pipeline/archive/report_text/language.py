@@ -7,7 +7,7 @@ place, the kind that `CUE_ORDER` names first wins, and within a kind the pattern
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -28,6 +28,7 @@ CUE_ORDER = (
     "negation_after",
     "doubt_before",
     "treatment",
+    "normal",
     "negation_before",
     "past",
     "earlier",
@@ -45,7 +46,6 @@ CUE_ORDER = (
     "segmented_organ",
     "malignant",
     "generic",
-    "normal",
     "liver",
 )
 """Every kind of cue. `_before` cues bear on the findings that follow them, `_after` cues on those that precede."""
@@ -71,9 +71,12 @@ class Language:
     """The words of one language.
 
     Args:
-        triggers: Plain substrings; a sentence that holds none of them says nothing of the liver or of a tumor.
+        triggers: Substrings without one of which a sentence neither names the liver nor a place in it.
+        place_words: Words without which a sentence names no place in the liver.
         segment_word: What a numeral of a segment follows: `segment`, `seg.`.
-        misspelled_segment_word: Damaged spellings of it; their segments are doubtful.
+        segment_noun: The word that misspelled words before a numeral are compared with; their segments are doubtful.
+        liver_stems: Substrings of findings that only a liver has.
+        primary_words: What makes the organ before it the origin of metastases, not their place.
         number_words: Numbers that may follow the segment word, by value.
         ordinal_words: Ordinals that may precede it, by value.
         and_words: What joins the numerals of a list.
@@ -89,9 +92,12 @@ class Language:
         sections: Headings and what they stand for: `history`, `ignored` or `findings`.
     """
 
-    triggers: tuple[str, ...]
+    triggers: Sequence[str]
+    place_words: Sequence[str]
     segment_word: str
-    misspelled_segment_word: str
+    segment_noun: str
+    liver_stems: tuple[str, ...]
+    primary_words: str
     number_words: Mapping[str, int]
     ordinal_words: Mapping[str, int]
     and_words: str
@@ -112,15 +118,19 @@ class Language:
             raise ValueError(f"cues {sorted(self.cues)} do not match {sorted(CUE_ORDER)}")
 
     @cached_property
-    def cue_pattern(self) -> re.Pattern[str]:
-        """One pattern for all cues; the name of the group that matched is the kind."""
-        kinds = (f"(?P<{kind}>{'|'.join(self.cues[kind])})" for kind in CUE_ORDER if self.cues[kind])
-        return re.compile(rf"(?<!\w)(?:{'|'.join(kinds)})")
-
-    @cached_property
     def fresh_pattern(self) -> re.Pattern[str]:
         """The pattern of a fresh start."""
         return re.compile(self.fresh_start)
+
+    @cached_property
+    def continuation_pattern(self) -> re.Pattern[str]:
+        """The pattern of a sentence that goes on about the one before it."""
+        return re.compile(rf"\s*(?:{self.continuations})")
+
+    @cached_property
+    def primary_pattern(self) -> re.Pattern[str]:
+        """The pattern of what makes the organ before it the origin of metastases."""
+        return re.compile(rf"\s*(?:{self.primary_words})(?!\w)")
 
     @cached_property
     def region_pattern(self) -> re.Pattern[str]:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pipeline.archive.report_text.language import Language
+from pipeline.archive.report_text.words import is_misspelled
 from pipeline.arrays import SEGMENT_COUNT
 
 _ROMAN = {numeral: number for number, numeral in enumerate(("i", "ii", "iii", "iv", "v", "vi", "vii", "viii"), start=1)}
@@ -58,13 +59,13 @@ def _compile(language: Language) -> _Patterns:
     arabic = rf"\d{{1,3}}(?:\s?[a-d](?!\w)|(?!\w)){_MEASURE}"
     roman = r"[ivx]{1,5}(?:-?[ab])?(?!\w|\.\d)"
     item = rf"(?:(?P<arabic>{arabic})|(?P<roman>{roman})|(?P<word>(?:{words})(?!\w))|(?P<letter>[ab](?!\w)))"
-    between = rf"\s*(?:(?P<range>[-\u2013\u2014]|(?<=\s)(?:{language.range_words})(?=\s))|(?P<slash>[/&+])|"
-    between += rf"(?P<comma>,)?\s*(?P<and>(?<=[\s,])(?:{language.and_words})(?=\s))?)\s*"
+    between = rf"\s*(?:(?P<range>[-\u2013\u2014]|(?<=\s)(?:{language.range_words})(?=\s))|"
+    between += rf"(?P<comma>,)?\s*(?P<slash>[/&+])?(?P<and>(?<=[\s,])(?:{language.and_words})(?=\s))?)\s*"
     number = rf"(?:{ordinals}|{roman}|[1-8](?=\s*/\s*[1-8]|(?<=/.)))"
     return _Patterns(
         head=re.compile(rf"(?<!\w)(?:{language.segment_word})(?P<gap>\s*[-#:(]?\s*|s?\s+(?:number|no\.?|nr\.?)\s*)(?=[\divxoteafs])"),
-        damaged_head=re.compile(rf"(?<!\w){language.misspelled_segment_word}\.?\s+(?=[\divx])"),
-        short_head=re.compile(r"(?<![\w'])s-?(?=[1-8](?![\w.]))"),
+        damaged_head=re.compile(rf"(?<!\w)(?P<word>{language.segment_noun[0]}[a-z]{{4,9}})\.?\s+(?=[\divx])"),
+        short_head=re.compile(r"(?<![\w'])s-?(?=[1-8][ab]?(?![\w.]))"),
         leading=re.compile(
             rf"(?<!\w)(?P<list>{number}(?:\s*(?:[,/&-]|(?:{language.and_words})(?=\s))\s*{number})*)\.?\s+"
             rf"(?:(?:hepatic|liver)\s+)?(?:{language.segment_word})(?!\w)"
@@ -117,6 +118,8 @@ def _numerals(text: str, lower: str, start: int, end: int, grammar: _Patterns, l
     for pattern, rule in ((grammar.leading, "leading"), (grammar.damaged_head, "damaged"), (grammar.short_head, "short"), (grammar.bare, "bare")):
         for found in pattern.finditer(lower, start, end):
             if rule == "bare" and not _is_numeral(text, lower, start, found, grammar):
+                continue
+            if rule == "damaged" and not is_misspelled(found["word"], language.segment_noun):
                 continue
             place = _leading(lower, found, grammar, language) if rule == "leading" else _list(lower, found, end, grammar, language, rule)
             if is_free(place):

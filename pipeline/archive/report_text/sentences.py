@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipeline.archive.report_text.language import ORGANS, Language
+from pipeline.archive.report_text.words import lexicon_of
 
-_BREAK = re.compile(
-    r"(?P<stop>\.+(?=\s|$)|(?<=\w)[!?]+(?=\s|$)|;)"
-    r"|(?P<paragraph>\n[^\S\n]*\n\s*)"
-    r"|\n(?=\s*(?:\d{1,2}[.)]\s|[-*\u2022]\s|[A-Z][A-Za-z /,&()-]{1,40}:|[A-Z][A-Z /&]{3,40}\n))"
-)
+_MARK = re.compile(r"[.!?;\n]+")
+_ENTRY = re.compile(r"\s*(?:\d{1,2}[.)]\s|[-*\u2022]\s|[A-Z][A-Za-z /,&()-]{1,40}:|[A-Z][A-Z /&]{3,40}\n)")
+"""What begins a line that goes on with nothing before it: a number, a bullet, a heading."""
 _HEADING = re.compile(r"\s*(?:\d{1,2}[.)]\s*|[-*\u2022]\s*)?(?:([A-Za-z][A-Za-z /,&()-]{1,40}?)\s*:|([A-Z][A-Z /&]{3,40})\n)")
-_LAST_WORD = re.compile(r"([A-Za-z](?:[A-Za-z.]*[A-Za-z])?|(?:^|\n)\s*\d{1,2})$")
+_ENTRY_NUMBER = re.compile(r"\s*\d{1,2}")
+_LAST_WORD = re.compile(r"[a-z](?:[a-z.]*[a-z])?$")
 _LONGEST_WORD = 12
+_LONGEST_HEADING = 56
 
 
 class Sentence(NamedTuple):
@@ -56,51 +57,71 @@ def split_sentences(text: str, lower: str, language: Language) -> Iterator[Sente
         language: Its language.
     """
     section, topic = "findings", ""
-    for start, end, paragraph in _spans(text, lower, language):
-        if paragraph:
+    for start, end, opens in _spans(text, lower, language):
+        if opens:
             topic = ""
         body = start
-        while (heading := _HEADING.match(text, body, end)) is not None:
+        while (heading := _find_heading(text, body, end)) is not None:
             name = " ".join((heading[1] or heading[2]).lower().split())
             if name in language.sections:
                 section, topic = language.sections[name], ""
-            elif (organ := _organ(name, language)) is not None:
+            elif organ := _organ(name, language):
                 section, topic = "findings", organ
             else:
                 break
             body = heading.end()
         if body < end:
-            yield Sentence(body, end, section, topic, paragraph or body > start)
+            yield Sentence(body, end, section, topic, opens or body > start)
 
 
 def _spans(text: str, lower: str, language: Language) -> Iterator[tuple[int, int, bool]]:
     """Give start, end and "begins a paragraph" of every stretch between two sentence breaks."""
-    continues = re.compile(rf"\s*(?:{language.continuations})")
-    start, paragraph = 0, True
-    for found in _BREAK.finditer(text):
-        if found["stop"] and (_is_inside(text, lower, start, found.start(), language) or continues.match(lower, found.end())):
+    start, opens = 0, True
+    for mark in _MARK.finditer(text):
+        if not _ends_sentence(text, lower, start, mark, language):
             continue
-        if found.start() > start:
-            yield start, found.start(), paragraph
-            paragraph = False
-        start = found.end()
-        paragraph = paragraph or bool(found["paragraph"])
+        if mark.start() > start:
+            yield start, mark.start(), opens
+            opens = False
+        start = mark.end() if mark[0] != "\n" else mark.start() + 1
+        opens = opens or "\n\n" in text[mark.start() : mark.end() + 1].replace(" ", "")
     if start < len(text):
-        yield start, len(text), paragraph
+        yield start, len(text), opens
 
 
-def _is_inside(text: str, lower: str, start: int, stop: int, language: Language) -> bool:
+def _ends_sentence(text: str, lower: str, start: int, mark: re.Match[str], language: Language) -> bool:
+    """Tell whether punctuation or line feeds end the sentence that began at `start`."""
+    end = mark.end()
+    if ";" in mark[0] or mark[0].count("\n") > 1:
+        return True
+    if mark[0] == "\n":
+        return _ENTRY.match(text, end) is not None or text[end : end + 1] in ("\n", "\r")
+    if "\n" not in mark[0] and not text[end : end + 1].isspace() and end < len(text):
+        return False
+    if mark[0][0] == "." and _is_inside(lower, start, mark.start(), language):
+        return False
+    if mark[0][0] == "?" and not text[:mark.start()][-1:].isalnum():
+        return False
+    return language.continuation_pattern.match(lower, end) is None
+
+
+def _is_inside(lower: str, start: int, stop: int, language: Language) -> bool:
     """Tell whether a full stop belongs to an abbreviation or to the number of a list entry."""
-    if not text.startswith(".", stop):
-        return False
-    begin = max(start, stop - _LONGEST_WORD)
-    word = _LAST_WORD.search(lower[begin:stop])
-    if word is None:
-        return False
-    return word[1] in language.abbreviations or (word[1].strip().isdigit() and not lower[start : begin + word.start()].strip())
+    if stop - start <= 3 and _ENTRY_NUMBER.fullmatch(lower, start, stop):
+        return True
+    word = _LAST_WORD.search(lower, max(start, stop - _LONGEST_WORD), stop)
+    return word is not None and word[0] in language.abbreviations
 
 
-def _organ(name: str, language: Language) -> str | None:
-    """Return the organ that a heading names, the liver before others; None if it names none."""
-    kinds = {found.lastgroup for found in language.cue_pattern.finditer(name)}
-    return next((organ for organ in ORGANS if organ in kinds), None)
+def _find_heading(text: str, start: int, end: int) -> re.Match[str] | None:
+    """Return the heading that a stretch begins with; None if there is none."""
+    limit = min(end, start + _LONGEST_HEADING)
+    if text.find(":", start, limit) < 0 and text.find("\n", start, limit) < 0:
+        return None
+    return _HEADING.match(text, start, end)
+
+
+def _organ(name: str, language: Language) -> str:
+    """Return the organ that a heading names, the liver before others; empty if it names none."""
+    kinds = {cue.kind for cue in lexicon_of(language).find_cues(name, 0, len(name))[0]}
+    return next((organ for organ in ORGANS if organ in kinds), "")

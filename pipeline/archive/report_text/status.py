@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.archive.report_text.findings import Cue, Finding
+from pipeline.archive.report_text.attach import without_places
+from pipeline.archive.report_text.findings import Finding
 from pipeline.archive.report_text.places import Place
 from pipeline.archive.report_text.sentences import Sentence
+from pipeline.archive.report_text.words import Cue
 
 Status = Literal["present", "uncertain", "historical", "benign", "absent", "none"]
 STATUSES: tuple[Status, ...] = ("present", "uncertain", "historical", "benign", "absent", "none")
@@ -39,7 +41,9 @@ class Mention:
     sound: bool = True
 
 
-def group_findings(findings: Sequence[Finding], cues: Sequence[Cue], lower: str) -> list[list[Finding]]:
+def group_findings(
+    findings: Sequence[Finding], cues: Sequence[Cue], lower: str, places: Sequence[Place]
+) -> list[list[Finding]]:
     """Bring together findings that are names of one thing.
 
     `lesion in segment 6 consistent with a cyst`, `cyst versus metastasis in segment 4` and `lesion, resected in 2015`
@@ -47,7 +51,7 @@ def group_findings(findings: Sequence[Finding], cues: Sequence[Cue], lower: str)
     """
     groups: list[list[Finding]] = []
     for finding in findings:
-        if groups and _is_same(groups[-1], finding, cues, lower):
+        if groups and _is_same(groups[-1], finding, cues, lower, places):
             groups[-1].append(finding)
         else:
             groups.append([finding])
@@ -76,7 +80,8 @@ def judge(group: Sequence[Finding], sentence: Sentence, cues: Sequence[Cue], top
 
 def bare_mention(place: Place) -> Mention:
     """Return the mention of a place of which the sentence says nothing that is understood."""
-    return Mention("none", place.segments, place.start, place.end, f"{place.rule}+no_finding", True, place.sound)
+    status: Status = "uncertain" if place.segments and not place.sound else "none"
+    return Mention(status, place.segments, place.start, place.end, f"{place.rule}+no_finding", True, place.sound)
 
 
 def narrow(places: Sequence[Place], *, keep: bool) -> list[Place]:
@@ -96,7 +101,9 @@ def _is_closer(other: Place, place: Place) -> bool:
     return other.coarseness < place.coarseness < 3 and not set(other.segments).isdisjoint(place.segments)
 
 
-def _is_same(group: Sequence[Finding], finding: Finding, cues: Sequence[Cue], lower: str) -> bool:
+def _is_same(
+    group: Sequence[Finding], finding: Finding, cues: Sequence[Cue], lower: str, places: Sequence[Place]
+) -> bool:
     """Tell whether a finding goes on about the group before it."""
     last = group[-1]
     kinds = {cue.kind for cue in cues if last.end <= cue.start < finding.start}
@@ -107,17 +114,17 @@ def _is_same(group: Sequence[Finding], finding: Finding, cues: Sequence[Cue], lo
         return True
     if finding.places or finding.negated or last.negated:
         return False
-    between = lower[last.end : finding.start]
+    between = without_places(lower, last.end, finding.start, places)
     if finding.kind == "treatment":
         return placed and "and" not in between.split()
     if last.kind == "treatment":
         return False
-    return bool(kinds & {"link", "doubt_before"}) or (finding.kind == "benign" and _is_apposition(between, group))
+    return bool(kinds & {"link", "doubt_before"}) or (finding.kind == "benign" and _is_apposition(between))
 
 
-def _is_apposition(between: str, group: Sequence[Finding]) -> bool:
+def _is_apposition(between: str) -> bool:
     """Tell whether what stands between two findings makes the second a name of the first: `lesion (segment 6), cyst`."""
-    return "," in between and len(between) < 60 and not any(word in between.split() for word in ("and", "with", "no"))
+    return "," in between and not any(word in between.split() for word in ("and", "with", "no"))
 
 
 def _share_treated_places(groups: Sequence[Sequence[Finding]]) -> None:

@@ -1,0 +1,113 @@
+"""Finding the cues of a text word by word.
+
+One pattern of some three hundred alternatives costs microseconds at every character. So each pattern is tried only at
+words that it can begin with, and which those are is found out once per word: reports use few different ones.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import SequenceMatcher
+from functools import lru_cache
+from typing import NamedTuple
+
+from pipeline.archive.report_text.language import CUE_ORDER, Language
+
+PLACE = "place"
+"""Kind of a word that a place in the liver may be named with."""
+_WORD = re.compile(r"[a-z0-9\u00df-\u00ff]+")
+_HEAD_ENDS = (" ", "-", "/", "'", r"\s", r"\b", r"\.", "[-", "[ ", "(?=", "(?!", "(?: ", "(?:[- ")
+_KNOWN_WORDS = 200_000
+SIMILAR = 0.75
+"""Similarity from 0 to 1 from which a word is a misspelling of the word segment."""
+
+
+_Candidates = tuple[tuple[tuple[re.Pattern[str], str], ...], bool]
+"""The patterns that a word may begin with their kinds, and whether it may name a place."""
+
+
+class Cue(NamedTuple):
+    """A word or phrase that means something, of one of the kinds of `CUE_ORDER`, or `place`."""
+
+    start: int
+    end: int
+    kind: str
+
+
+class Lexicon:
+    """The cues of a language, ready to be found.
+
+    Args:
+        language: The language.
+    """
+
+    def __init__(self, language: Language) -> None:
+        self._heads = [
+            (re.compile(head_of(pattern)), re.compile(rf"(?:{pattern})(?!\w)"), kind)
+            for kind in CUE_ORDER
+            for pattern in language.cues[kind]
+        ]
+        self._place = re.compile("|".join(language.place_words))
+        self._segment = language.segment_noun
+        self._known: dict[str, _Candidates] = {}
+
+    def find_cues(self, lower: str, start: int, end: int) -> tuple[list[Cue], bool]:
+        """Return the cues of a stretch of a report in order and without overlap, and whether it may name a place.
+
+        Args:
+            lower: The report in lower case.
+            start: Where the stretch begins.
+            end: Where it ends.
+        """
+        cues: list[Cue] = []
+        behind, placed = start, False
+        known = self._known
+        for word in _WORD.finditer(lower, start, end):
+            text = word[0]
+            candidates, place = known[text] if text in known else self._learn(text)
+            placed = placed or place
+            if not candidates or (at := word.start()) < behind:
+                continue
+            for pattern, kind in candidates:
+                if found := pattern.match(lower, at, end):
+                    behind = found.end()
+                    cues.append(Cue(found.start(), behind, kind))
+                    break
+        if (question := lower.find("?", start, end)) >= 0:
+            cues = sorted((*cues, Cue(question, question + 1, "doubt_before")))
+        return cues, placed
+
+    def _learn(self, word: str) -> _Candidates:
+        """Find the patterns that a word may begin, and whether it may name a place; remember both."""
+        if len(self._known) >= _KNOWN_WORDS:
+            self._known.clear()
+        patterns = tuple((pattern, kind) for head, pattern, kind in self._heads if head.fullmatch(word))
+        places = self._place.fullmatch(word) is not None or is_misspelled(word, self._segment)
+        self._known[word] = patterns, places
+        return patterns, places
+
+
+@lru_cache(maxsize=8)
+def lexicon_of(language: Language) -> Lexicon:
+    """Return the lexicon of a language; the same each time."""
+    return Lexicon(language)
+
+
+def is_misspelled(word: str, right: str) -> bool:
+    """Tell whether a word is nearly another: the same first letter, and most others in the same order."""
+    return word[:1] == right[:1] and SequenceMatcher(None, word, right).ratio() >= SIMILAR
+
+
+def head_of(pattern: str) -> str:
+    """Return the part of a pattern that its first word has to match.
+
+    Example:
+        >>> head_of(r"(?:no|not) (?:\\w+ )?change"), head_of("s/p"), head_of(r"h[ae]mangioma(?= of)")
+        ('(?:no|not)', 's', 'h[ae]mangioma')
+    """
+    depth = 0
+    for index, character in enumerate(pattern):
+        if depth == 0 and pattern.startswith(_HEAD_ENDS, index) and index:
+            return pattern[:index] if pattern[index : index + 2] != r"\?" else pattern
+        depth += (character == "(") - (character == ")")
+    return pattern
