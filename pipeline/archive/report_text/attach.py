@@ -13,19 +13,22 @@ from pipeline.archive.report_text.words import Cue
 
 _COMMA, _AND, _BOUNDARY, _WRONG_SIDE, _NEUTRAL = 3, 4, 20, 6, 3
 """Costs of what lies between a place and a finding, in words."""
+_NEAR = 3
+"""Words between an organ and a place that may be its own."""
 _NEEDS_LIVER = frozenset((1, 2, 3))
 """`S1` to `S3` are also sacral vertebrae."""
 
 
 @lru_cache(maxsize=8)
-def _patterns(language: Language) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    """Return the patterns of a preposition before a place, of a fronted one, and of `and`."""
+def _patterns(language: Language) -> tuple[re.Pattern[str], ...]:
+    """Return the patterns of a preposition before a place, of a fronted one, of `and`, and of what parts statements."""
     preposition = rf"(?<!\w)(?:{language.place_prepositions})\s+(?:the\s+|each of\s+)?(?:\w+\s+(?:aspect|part|portion|region) of\s+(?:the\s+)?)?$"
     words = rf"(?:hepatic|liver|couinaud)\s+$|[(\[]\s*$"
     return (
         re.compile(rf"{preposition}|{words}"),
         re.compile(rf"(?:^|[,;:]|\b(?:{language.and_words})\b)\s*(?:{preposition})"),
         re.compile(rf"(?<!\w)(?:{language.and_words})(?!\w)"),
+        re.compile(rf"(?<!\w)(?:{language.apart_words})(?!\w)"),
     )
 
 
@@ -44,7 +47,9 @@ def named_organs(cues: Sequence[Cue], lower: str, language: Language) -> list[Cu
     return organs
 
 
-def is_in_liver(place: Place, organs: Sequence[Cue], heading: str, topic: str, sure: bool) -> bool:
+def is_in_liver(
+    place: Place, organs: Sequence[Cue], lower: str, language: Language, heading: str, topic: str, sure: bool
+) -> bool:
     """Tell whether a place is one of the liver's.
 
     Args:
@@ -55,16 +60,29 @@ def is_in_liver(place: Place, organs: Sequence[Cue], heading: str, topic: str, s
         sure: Whether the sentence names a finding, or a segment that no other organ has.
     """
     liver = [organ for organ in organs if organ.kind == "liver"]
-    others = [organ for organ in organs if organ.kind == "segmented_organ"]
+    others = [organ for organ in organs if organ.kind != "liver" and _claims(organ, place, lower, language)]
     if liver and others:
         return _distance(place, liver) <= _distance(place, others)
     if others:
         return heading == "liver" and place.coarseness == 0 and place.rule != "short"
     if liver or topic == "liver":
         return True
+    if place.rule == "short" and organs:
+        return False
     if place.rule == "short" and (not sure or set(place.segments) <= _NEEDS_LIVER):
         return False
     return not (heading or (place.rule == "region" and topic))
+
+
+def _claims(organ: Cue, place: Place, lower: str, language: Language) -> bool:
+    """Tell whether another organ is so near that a place could be one of its segments or lobes.
+
+    The lung and the coronaries have numbered segments, so a comma does not part them from one; the others have not.
+    """
+    between = lower[place.end : organ.start] if place.end <= organ.start else lower[organ.end : place.start]
+    if _patterns(language)[3].search(between):
+        return False
+    return organ.kind == "segmented_organ" or ("," not in between and len(between.split()) <= _NEAR)
 
 
 def attach_place(
@@ -105,7 +123,7 @@ def _cost(
     place: Place, finding: Finding, places: Sequence[Place], cues: Sequence[Cue], lower: str, language: Language
 ) -> int:
     """Return how improbable it is that a place belongs to a finding."""
-    preposition, fronted, conjunction = _patterns(language)
+    preposition, fronted, conjunction, _ = _patterns(language)
     right = finding.start >= place.end
     low, high = (place.end, finding.start) if right else (finding.end, place.start)
     between = without_places(lower, low, high, places)

@@ -49,7 +49,9 @@ _CUES = {
         r"(?:planned|scheduled|considered|candidate|referred|amenable|evaluat\w+) (?:for|to) \w+",
         r"tumou?r (?:board|markers?|thrombus)",
         r"hepatic (?:flexure|hilum)",
-        r"fat(?:ty)? liver",
+        r"fat(?:ty)? liver; gall ?bladder fossa",
+        r"(?:liver|hepatic|renal|kidney|lung|heart|artery|joint|dis[ck]|degenerative|vascular|fatty|polycystic) disease",
+        r"(?:colorectal|colon(?:ic)?|rectal|breast|gastric|ovarian|neuroendocrine)(?= (?:\w+ )?(?:metasta|mets|liver|hepatic))",
         r"(?:low|high)[- ]density(?= (?:lesion|mass|nodule))",
     ),
     "doubt_after": _entries(
@@ -58,7 +60,7 @@ _CUES = {
         r"(?:cannot|unable|difficult|not possible) (?:to )?(?:be )?(?:\w+ly )?(?:characteri[sz]ed?|differentiated?|assess(?:ed)?|"
         r"excluded|ruled out)",
         r"not (?:be )?(?:\w+ly |further )?(?:characteri[sz]ed|excluded|ruled out)",
-        r"(?:incompletely|inadequately|poorly) characteri[sz]ed",
+        r"(?:incompletely|inadequately|poorly) (?:characteri[sz]ed|evaluated|assessed|visuali[sz]ed)",
         r"of (?:uncertain|unclear|indeterminate|unknown|doubtful) (?:\w+ )?(?:significance|etiology|nature|origin)",
         r"(?:needs|requires|warrants?) further (?:characteri[sz]ation|evaluation|work-?up)",
     ),
@@ -71,7 +73,7 @@ _CUES = {
     "doubt_before": _entries(
         r"(?:cannot|can not|could not|unable to|difficult to) (?:\w+ly )?(?:exclude|rule out)",
         r"(?:can|couldn)'t (?:exclude|rule out)",
-        r"rule out; r/o; possib(?:le|ly|ility); probabl[ey]; (?:un)?likely; perhaps; presum\w+; query",
+        r"rule out; r/o; to exclude; possib(?:le|ly|ility); probabl[ey]; (?:un)?likely; perhaps; presum\w+; query",
         r"question(?:able|ed)?; equivocal; indeterminate; inconclusive; in-conclusive; nonspecific; non-specific",
         r"doubtful; uncertain; unclear; differential; favou?r(?:s|ed|ing)?",
         r"(?:may|might|could|can) (?:\w+ly )?(?:represent|be|reflect|indicate|correspond)",
@@ -120,7 +122,7 @@ _CUES = {
     "doubtful": _entries(r"lr[- ]?[34]; lr[34]; li-?rads[- ]?(?:category )?[34]; dysplastic nodules?; pseudo-?lesions?"),
     "benign": _entries(
         r"(?:micro|macro)?cyst(?:s|ic (?:lesions?|foc(?:us|i)|structures?|change))?; ha?emangiomas?; fnh; hydatid\w*",
-        r"focal nodular hyperplasia; focal (?:\w+ )?fat\w*(?: \w+tion| sparing| change)?; steato\w*; (?:angiomyo)?lipomas?",
+        r"focal nodular hyperplasia; (?:focal|geographic|patchy) (?:\w+ )?fat\w*(?: \w+tion| sparing| change)?; steato\w*; (?:angiomyo)?lipomas?",
         r"fat(?:ty)? (?:infiltrat\w+|change|deposit\w*|spar\w+|replacement); abscess(?:es)?; (?:cyst)?adenomas?",
         r"hamartomas?; von meyenburg; granulom\w+; calcifications?; thad; thid; bilomas?; infarct\w*; echinococc\w*",
         r"transient hepatic (?:attenuation|intensity) differences?; perfusion(?:al)? \w+; (?:arterio\w+ )?shunt\w*",
@@ -132,20 +134,20 @@ _CUES = {
         r"(?:right |left |middle )?(?:portal|hepatic) (?:veins?|venous|arter\w+)(?: branch\w*)?; dilat\w+; atroph\w+",
         r"hypertroph\w+; thromb\w+; stents?; drains?; catheter; cirrho\w+; (?:hepato|spleno)megaly; biops(?:y|ies); patent",
     ),
+    "segmented_organ": _entries(
+        r"lungs?; pulmonary; bronch\w+; lingul\w+; (?:right |left )?(?:upper|lower|middle) lobes?; (?:r|l)(?:u|l|m)l; chest",
+        r"thora\w+; apicoposterior; (?:superior|basal|apical) segments?; atelect\w+; pneumon\w+; consolidation",
+        r"ground[- ]glass; airways?; coronar\w+; lad; rca; lcx; circumflex; cardiac; heart; myocard\w+; stenos\w+",
+        r"(?:anterior descending|vertebral|carotid|cerebral) arter\w+; thyroid; prostat\w*; brain; cerebr\w+; cerebell\w+",
+    ),
     "other_organ": _entries(
         r"kidneys?; renal; adrenals?; spleen; splenic; pancrea\w*; gall ?bladder; bladder; uter\w+; ovar\w+; adnex\w+",
         r"breasts?; lymph nodes?; nodes?; nodal; lymphadenopathy; stomach; gastric; esophag\w*; peritone\w+; omental",
         r"omentum; mesenter\w+; aort\w+; muscles?; skin; subcutaneous; testic\w+; pelvi[cs]\w*; retroperitone\w+; pleura\w*",
-        r"medias\w+; hilar; diaphragm\w*; parotid; larynx; neck",
-    ),
-    "segmented_organ": _entries(
-        r"lungs?; pulmonary; bronch\w+; lingul\w+; (?:right |left )?(?:upper|lower|middle) lobes?; (?:r|l)(?:u|l|m)l; chest",
-        r"thora\w+; apicoposterior; (?:superior|basal|apical) segments?; atelect\w+; pneumon\w+; consolidation",
-        r"ground[- ]glass; airways?; spin(?:e|al); sacr(?:um|al); vertebra\w*; lumbar; cervical; coccy\w+; [lt]\d{1,2}; dis[ck]s?",
-        r"nerves?; ribs?; bon(?:e|es|y); osseous; skelet\w+; iliac; femor\w+; coronar\w+; lad; rca; lcx; circumflex; cardiac",
-        r"heart; myocard\w+; stenos\w+; bowel; colon\w*; colorectal; rect(?:um|al); sigmoid; jejun\w+; ile(?:um|al)",
-        r"duoden\w+; ca?ec(?:um|al); append\w+; intestin\w+; foraminal; dermatom\w*; st[- ]segments?; urethr\w+; ureter\w*",
-        r"thyroid; prostat\w*; brain; cerebr\w+; cerebell\w+",
+        r"medias\w+; hilar; diaphragm\w*; parotid; larynx; neck; spin(?:e|al); sacr(?:um|al); vertebra\w*; lumbar; cervical",
+        r"coccy\w+; [lt]\d{1,2}; dis[ck]s?; nerves?; ribs?; bon(?:e|es|y); osseous; skelet\w+; iliac; femor\w+; bowel",
+        r"colon\w*; colorectal; rect(?:um|al); sigmoid; jejun\w+; ile(?:um|al); duoden\w+; ca?ec(?:um|al); append\w+",
+        r"intestin\w+; foraminal; radicul\w+; dermatom\w*; st[- ]segments?; urethr\w+; ureter\w*",
     ),
     "malignant": _entries(
         r"hcc; hepatocellular(?: carcinomas?)?; hepatomas?; (?:adeno|cholangio|hepato)?carcinom\w+; metasta\w+; mets?; crlm",
@@ -157,7 +159,7 @@ _CUES = {
         r"l[ae\u00e4\u00e9]si[o\u00f3]n\w*; mass(?:es)?; nodules?; n[o\u00f3]dul[oi]s?; tumou?r\w*; observations?; foc(?:us|i); sol",
         r"(?:hypo|hyper|iso)(?:densit\w+|attenuations?|enhancements?); space[- ]occupying; deposits?; growth",
         r"(?:hypo|hyper)\w+ (?:areas?|regions?|abnormalit\w+|densit\w+); low[- ](?:density|attenuation) (?:areas?|regions?)",
-        r"(?:abnormal|enhancing) (?:areas?|regions?|densit\w+); evidence of disease; abnormalit\w+; raumforderung\w*; herde?",
+        r"(?:abnormal|enhancing) (?:areas?|regions?|densit\w+); disease; abnormalit\w+; raumforderung\w*; herde?",
     ),
     "liver": _entries(r"(?:intra)?hepatic; livers?; leber\w*; h[i\u00ed]gado; fegato"),
 }
@@ -176,14 +178,14 @@ _SECTIONS = {
 
 ENGLISH = Language(
     triggers=(
-        "liver hepat seg lob hcc caud quadra dome sect sg seq s1 s2 s3 s4 s5 s6 s7 s8 4a 4b "
+        "liver hepat seg couinaud lob hcc caud quadra dome sect sg seq s1 s2 s3 s4 s5 s6 s7 s8 4a 4b "
         "iva ivb vi/ i/v iii leber h\u00edgado fegato"
     ).split(),
     place_words=(
-        r"seg\w*; sgt; s\d[ab]?; 4[ab]; iv[ab]; [iv]+; [1-8](?:st|nd|rd|th); lobes?; sections?; sectors?; division; dome"
+        r"seg\w*; sgt; couinaud; s\d[ab]?; 4[ab]; iv[ab]; [iv]+; [1-8](?:st|nd|rd|th); lobes?; sections?; sectors?; division; dome"
         r"; caudate; quadrate; bilobar; throughout; diffusely; entire; whole; hemiliver; liver; leber\w*"
     ).split("; "),
-    segment_word=r"(?:(?:liver|leber)[- ]?)?(?:segmentectom(?:y|ies)(?: of)?|segm?(?:\.|\b)|segment(?:s|e|en|o|i|os|er|es)?|sgt\.?)",
+    segment_word=r"(?:(?:liver|leber)[- ]?)?(?:segmentectom(?:y|ies)(?: of)?|segm?s?(?:\.|\b)|couinaud(?: segments?)?|segment(?:s|e|en|o|i|os|er|es)?|sgt\.?)",
     segment_noun="segment",
     liver_stems=("hepat", "hcc"),
     primary_words=r"cancers?|\w*carcinomas?|ca|primary|primaries|malignancy|melanomas?|neuroendocrine",
@@ -202,7 +204,8 @@ ENGLISH = Language(
     abbreviations=frozenset(
         "seg segm segs sgt approx vs dr mr mrs ca fig im img ser cf max min resp st e.g i.e incl dx hx ant post lat".split()
     ),
-    fresh_start=r"(?:,|\band)\s+(?:an?|the|there|with|now|new|\d)\b|\bwith (?:an?|new)\b",
+    apart_words=r"and|with|plus|;|but",
+    fresh_start=r"(?:,|\band)\s+(?:(?:an?|the|there|with|now|new)\b|\d+(?:\.\d+)?\s*-?\s*(?:mm|cm|x)\b)(?!\w)|\bwith (?:an?|new)\b",
     continuations=r"(?:this|these|it|they|which|findings? (?:is|are)|appearances?|features?)\b",
     sections=_SECTIONS,
 )  # fmt: skip

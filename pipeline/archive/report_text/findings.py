@@ -21,6 +21,7 @@ class Finding:
         kind: One of `FINDINGS`, or `size` for a measurement without a noun.
         negated: It is said not to be there.
         doubted: It is said to be perhaps there.
+        unsettled: It is said that nobody can tell what it is.
         past: It is said to have been there.
         active: It is called new, residual or recurrent.
         places: Places in the liver that belong to it.
@@ -32,6 +33,7 @@ class Finding:
     kind: str
     negated: bool = False
     doubted: bool = False
+    unsettled: bool = False
     past: bool = False
     active: bool = False
     places: list[Place] = field(default_factory=list)
@@ -83,7 +85,7 @@ def mark_findings(lower: str, cues: Sequence[Cue], findings: Sequence[Finding], 
     lasts = any(cue.kind == "persistent" for cue in cues)
     for cue in cues:
         if cue.kind.endswith("_after"):
-            _mark_before(cue, cues, findings)
+            _mark_before(lower, cue, cues, findings)
         elif cue.kind == "negation_before":
             for finding in _following(lower, cue, cues, findings, ("boundary",), language.fresh_pattern):
                 finding.negated = True
@@ -106,19 +108,23 @@ def _mark_doubt(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Fi
             break
         finding.doubted = True
     if not following:
-        _mark_before(cue, cues, findings)
+        _mark_before(lower, cue, cues, findings)
 
 
-def _mark_before(cue: Cue, cues: Sequence[Cue], findings: Sequence[Finding]) -> None:
-    """Apply a cue to the findings before it in its clause; a doubt to the last of them only."""
+def _mark_before(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Finding]) -> None:
+    """Apply a cue to what is before it: a doubt to the last finding, a negation to those of its clause.
+
+    `no longer` may stand before its finding: where none is before it, it holds for those behind.
+    """
     begin = max((other.end for other in cues if other.kind == "boundary" and other.end <= cue.start), default=0)
-    before = [finding for finding in findings if begin <= finding.start < cue.start and finding.kind != "neutral"]
+    before = [finding for finding in findings if finding.start < cue.start and finding.kind != "neutral"]
+    clause = [finding for finding in before if finding.start >= begin]
     if cue.kind == "negation_after":
-        for finding in before:
+        for finding in clause or _following(lower, cue, cues, findings, ("boundary",)):
             finding.negated = True
-    else:
-        for finding in before[-1:]:
-            finding.doubted = True
+    for finding in before[-1:] if cue.kind != "negation_after" else ():
+        finding.doubted = True
+        finding.unsettled = cue.kind == "doubt_after"
 
 
 def _following(

@@ -87,6 +87,7 @@ class Language:
         bare_numeral_findings: Findings that a bare Roman numeral may follow.
         staging_words: Words before a numeral that is no segment, as in `stage IVa`.
         abbreviations: Words whose full stop ends no sentence.
+        apart_words: What stands between the statements on two organs.
         fresh_start: What begins a new statement behind a comma or `and`, where a negation ends.
         continuations: First words of a sentence that goes on about the finding of the sentence before it.
         sections: Headings and what they stand for: `history`, `ignored` or `findings`.
@@ -108,6 +109,7 @@ class Language:
     bare_numeral_findings: str
     staging_words: str
     abbreviations: frozenset[str]
+    apart_words: str
     fresh_start: str
     continuations: str
     sections: Mapping[str, str]

@@ -57,7 +57,7 @@ def _read_sentence(
     """Return the mentions of one sentence."""
     findings = find_findings(lower, cues)
     sure = bool(findings)
-    places = [place for place in places if is_in_liver(place, organs, sentence.topic, topic, sure)]
+    places = [place for place in places if is_in_liver(place, organs, lower, language, sentence.topic, topic, sure)]
     if places and not findings:
         sizes = _SIZE.finditer(lower, sentence.start, sentence.end)
         findings = [Finding(size.start(), size.end(), "size") for size in sizes][:1]
@@ -72,7 +72,7 @@ def _read_sentence(
     if not findings:
         return [bare_mention(place) for place in places]
     mentions = (
-        judge(group, sentence, cues, _topic_before(group[0], organs, topic))
+        judge(group, sentence, cues, _topic_before(group[0], organs, "liver" if places else topic))
         for group in group_findings(findings, cues, lower, places)
     )
     return [mention for mention in mentions if mention is not None]

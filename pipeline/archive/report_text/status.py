@@ -107,6 +107,8 @@ def _is_same(
     """Tell whether a finding goes on about the group before it."""
     last = group[-1]
     kinds = {cue.kind for cue in cues if last.end <= cue.start < finding.start}
+    if finding.doubted and finding.is_tumor and not finding.places and not finding.organs and last.kind == "benign":
+        return True
     if "boundary" in kinds or "neutral" in (last.kind, finding.kind) or "normal" in (last.kind, finding.kind):
         return False
     placed = any(member.places for member in group)
@@ -118,7 +120,7 @@ def _is_same(
     if finding.kind == "treatment":
         return placed and "and" not in between.split()
     if last.kind == "treatment":
-        return False
+        return between.split()[:1] in (["for"], ["of"], ["to"])
     return bool(kinds & {"link", "doubt_before"}) or (finding.kind == "benign" and _is_apposition(between))
 
 
@@ -163,6 +165,8 @@ def _status(group: Sequence[Finding], sentence: Sentence) -> tuple[Status, str]:
 def _tumor_status(group: Sequence[Finding], kinds: set[str]) -> tuple[Status, str]:
     """Return the status of a group that is there now."""
     malignant = "malignant" in kinds
+    if any(finding.unsettled for finding in group):
+        return "uncertain", "unsettled"
     if "benign" in kinds:
         return ("uncertain", "either") if malignant else ("benign", "benign")
     if "doubtful" in kinds or any(finding.doubted for finding in group):
