@@ -28,6 +28,8 @@ _SEGMENTS = (
     | dict.fromkeys(("4A", "4B", "IVA", "IVB"), 4)
 )
 """Every spelling of a segment, in upper case."""
+_DASH = re.compile(r"\s*[-\u2010-\u2015]\s*")
+"""A range's dash, as keyboards and word processors write it."""
 _TOKEN_LENGTH = 8
 """Longer cells are not quoted: they may be free text about a patient."""
 
@@ -68,7 +70,7 @@ class _Row:
 def read_labels(path: Path, canonical: Callable[[str], str] = str) -> LabelTable:
     """Read a label table.
 
-    The table is UTF-8 text (with or without byte order mark) of columns `volume_id`, `segments` and perhaps `split`,
+    The table is UTF-8 text (with or without byte order mark) or UTF-16 with one, of columns `volume_id`, `segments` and perhaps `split`,
     separated by commas, semicolons or tabs; further columns are ignored. All cells are text, so that no id loses its
     leading zeros. Segments are separated by `;`, `,`, `/`, `|` or spaces and written as `parse_segments` reads them.
     Rows that repeat an id with the same label count once.
@@ -98,18 +100,18 @@ def read_labels(path: Path, canonical: Callable[[str], str] = str) -> LabelTable
 def parse_segments(text: str) -> tuple[int, ...]:
     """Return the segments 1..8 that a cell names, ascending and each once; empty for an empty cell.
 
-    A segment is a number 1..8, a Roman numeral I..VIII, or `4a`, `4b`, `IVa`, `IVb`, which are 4. `6.0` is 6:
-    spreadsheets and data frames write whole numbers so when a column has empty cells.
+    A segment is a number 1..8, a Roman numeral I..VIII, or `4a`, `4b`, `IVa`, `IVb`, which are 4; `5-8` is all from 5 to
+    8. `6.0` is 6: spreadsheets and data frames write whole numbers so when a column has empty cells.
 
     Raises:
         CaseError: `SEGMENT_LABEL` if a token is none of these.
 
     Example:
-        >>> parse_segments("IVa/4b; VIII|6.0")
-        (4, 6, 8)
+        >>> parse_segments("IVa/4b; VIII|6.0"), parse_segments("V-VII")
+        ((4, 6, 8), (5, 6, 7))
     """
-    tokens = [token for token in re.split(r"[;,/|\s]+", text) if token]
-    return tuple(sorted({_segment(token) for token in tokens}))
+    tokens = [token for token in re.split(r"[;,/|\s]+", _DASH.sub("-", text)) if token]
+    return tuple(sorted({segment for token in tokens for segment in _segments(token)}))
 
 
 def unsafe_id_error(volume_id: str) -> CaseError:
@@ -118,11 +120,13 @@ def unsafe_id_error(volume_id: str) -> CaseError:
     return CaseError("UNSAFE_ID", f"the id of {len(volume_id)} characters is not {rule}", "list")
 
 
-def _segment(token: str) -> int:
-    """Return the segment that one token names."""
-    if token.upper() not in _SEGMENTS:
+def _segments(token: str) -> range:
+    """Return the segments that one token names: one, or those of a range."""
+    ends = [_SEGMENTS.get(end.upper()) for end in token.split("-")]
+    first, last = ends[0], ends[-1]
+    if first is None or last is None or len(ends) > 2 or first > last:
         raise CaseError("SEGMENT_LABEL", f"the label names segment {_quote(token)}, expected 1..8", "list")
-    return _SEGMENTS[token.upper()]
+    return range(first, last + 1)
 
 
 def _parse(row: _Row, safe: bool) -> VolumeLabel:

@@ -13,6 +13,8 @@ from pipeline.archive.report_text.words import Cue
 
 _COMMA, _AND, _BOUNDARY, _WRONG_SIDE, _NEUTRAL = 3, 4, 20, 6, 3
 """Costs of what lies between a place and a finding, in words."""
+_CANDIDATES = 4
+"""Findings on each side of a place that are weighed."""
 _NEAR = 3
 """Words between an organ and a place that may be its own."""
 _NEEDS_LIVER = frozenset((1, 2, 3))
@@ -93,9 +95,9 @@ def attach_place(
     Commas, `and` and boundary words between the two count more, and a place behind a preposition (`in segment 6`)
     prefers the finding on its left, any other (`segment 6 cyst`) the one on its right.
     """
-    candidates = [finding for finding in findings if finding.start >= place.end or finding.end <= place.start]
-    if not candidates:
-        candidates = list(findings)
+    left = [finding for finding in findings if finding.end <= place.start]
+    right = [finding for finding in findings if finding.start >= place.end]
+    candidates = (*left[-_CANDIDATES:], *right[:_CANDIDATES]) or tuple(findings)
     if candidates:
         best = min(candidates, key=lambda finding: _cost(place, finding, places, cues, lower, language))
         best.places.append(place)

@@ -73,11 +73,12 @@ _CUES = {
     "doubt_before": _entries(
         r"(?:cannot|can not|could not|unable to|difficult to) (?:\w+ly )?(?:exclude|rule out)",
         r"(?:can|couldn)'t (?:exclude|rule out)",
-        r"rule out; r/o; to exclude; possib(?:le|ly|ility); probabl[ey]; (?:un)?likely; perhaps; presum\w+; query",
+        r"rule out; r/o; to exclude; possib(?:le|ly|ility); perhaps; query",
         r"question(?:able|ed)?; equivocal; indeterminate; inconclusive; in-conclusive; nonspecific; non-specific",
-        r"doubtful; uncertain; unclear; differential; favou?r(?:s|ed|ing)?",
+        r"doubtful; uncertain; unclear; differential",
         r"(?:may|might|could|can) (?:\w+ly )?(?:represent|be|reflect|indicate|correspond)",
     ),
+    "leaning": _entries(r"probabl[ey]; (?:un)?likely; presum\w+; favou?r(?:s|ed|ing)?"),
     "treatment": _entries(
         r"surgically (?:absent|removed); absent(?= (?:liver |hepatic )?(?:seg|lobe)); (?:surgical|metallic) clips",
         r"post-?(?:surgical|operative|ablation|treatment); postsurgical; postoperative; postablation; resect(?:ed|ions?)",
@@ -97,7 +98,7 @@ _CUES = {
         r"(?:resolution|disappearance|regression) of; complete (?:\w+ )?response of",
     ),
     "past": _entries(r"status[- ]post; s/p; history of; h/o; underwent; treatment of; removal of"),
-    "earlier": _entries(r"prior; previous(?:ly)?; former(?:ly)?; historical; remote"),
+    "earlier": _entries(r"prior; previous(?:ly)?(?!(?: measur\w+)?,? ?[\d(]); former(?:ly)?; historical; remote"),
     "active": _entries(r"new(?:ly)?; now; current(?:ly)?; recurrent; residual; viable; today; develop(?:ed|ing|ment)"),
     "persistent": _entries(
         r"again; unchanged; stable; persist\w*; (?:in|de)creas\w*; grown; grew; progress\w*; regress\w*; larger; smaller",
@@ -125,7 +126,7 @@ _CUES = {
         r"focal nodular hyperplasia; (?:focal|geographic|patchy) (?:\w+ )?fat\w*(?: \w+tion| sparing| change)?; steato\w*; (?:angiomyo)?lipomas?",
         r"fat(?:ty)? (?:infiltrat\w+|change|deposit\w*|spar\w+|replacement); abscess(?:es)?; (?:cyst)?adenomas?",
         r"hamartomas?; von meyenburg; granulom\w+; calcifications?; thad; thid; bilomas?; infarct\w*; echinococc\w*",
-        r"transient hepatic (?:attenuation|intensity) differences?; perfusion(?:al)? \w+; (?:arterio\w+ )?shunt\w*",
+        r"transient hepatic (?:attenuation|intensity) differences?; perfusion\w*(?: \w+)?; (?:arterio\w+ )?shunt\w*",
         r"ha?ematomas?; lacerations?; contusions?; benign(?:[- ]appearing)?; regenerative nodules?; scar; peliosis",
         r"lr[- ]?[12]; lr[12]; li-?rads[- ]?(?:category )?[12]; confluent fibrosis; phlegmon; pseudomass",
     ),
@@ -201,11 +202,17 @@ ENGLISH = Language(
     place_prepositions=r"in|within|of|at|involving|into|replacing|occupying|spanning|straddling|from|affecting|inside|on|im|en|al",
     bare_numeral_findings=r"(?:lesions?|mass(?:es)?|nodules?|metastas[ei]s|hcc|tumou?rs?|mets?|liver|hepatic)",
     staging_words=r"stage|grade|type|class|bosniak|figure|fig\.?|image|series|level|category|phase|child",
+    apposition_breaks=frozenset(("and", "with", "no")),
+    reason_words=frozenset(("for", "of", "to")),
     abbreviations=frozenset(
         "seg segm segs sgt approx vs dr mr mrs ca fig im img ser cf max min resp st e.g i.e incl dx hx ant post lat".split()
     ),
+    plural=r"(?:(?<![sui])s|foci)$",
     apart_words=r"and|with|plus|;|but",
     fresh_start=r"(?:,|\band)\s+(?:(?:an?|the|there|with|now|new)\b|\d+(?:\.\d+)?\s*-?\s*(?:mm|cm|x)\b)(?!\w)|\bwith (?:an?|new)\b",
-    continuations=r"(?:this|these|it|they|which|findings? (?:is|are)|appearances?|features?)\b",
+    continuations=(
+        r"(?:this|these|it|they|which|findings? (?:is|are)|appearances?|features?|correspond\w*|consistent|compatible|likely"
+        r"|favou?r\w*|(?:enhancement|imaging) (?:pattern|features|characteristics))\b"
+    ),
     sections=_SECTIONS,
 )  # fmt: skip

@@ -23,6 +23,7 @@ class Finding:
         doubted: It is said to be perhaps there.
         unsettled: It is said that nobody can tell what it is.
         past: It is said to have been there.
+        many: It is written in the plural.
         active: It is called new, residual or recurrent.
         places: Places in the liver that belong to it.
         organs: Organs that belong to it, among `ORGANS`.
@@ -36,6 +37,7 @@ class Finding:
     unsettled: bool = False
     past: bool = False
     active: bool = False
+    many: bool = False
     places: list[Place] = field(default_factory=list)
     organs: set[str] = field(default_factory=set)
 
@@ -45,7 +47,7 @@ class Finding:
         return self.kind in ("malignant", "generic", "doubtful", "size")
 
 
-def find_findings(lower: str, cues: Sequence[Cue]) -> list[Finding]:
+def find_findings(lower: str, cues: Sequence[Cue], language: Language) -> list[Finding]:
     """Return the findings among the cues, two that stand side by side as one: `metastatic lesion`, `cystic mass`.
 
     Of two, what is no tumor decides: `benign lesion` is benign, `resected metastasis` is gone.
@@ -60,6 +62,8 @@ def find_findings(lower: str, cues: Sequence[Cue]) -> list[Finding]:
             before.end = cue.end
         else:
             findings.append(Finding(cue.start, cue.end, cue.kind))
+    for finding in findings:
+        finding.many = language.plural_pattern.search(lower, finding.start, finding.end) is not None
     return findings
 
 
@@ -96,7 +100,7 @@ def mark_findings(lower: str, cues: Sequence[Cue], findings: Sequence[Finding], 
         elif cue.kind == "active":
             for finding in _following(lower, cue, cues, findings, ("boundary",))[:1]:
                 finding.active = True
-        elif cue.kind == "doubt_before":
+        elif cue.kind in ("doubt_before", "leaning"):
             _mark_doubt(lower, cue, cues, findings)
 
 
@@ -107,6 +111,7 @@ def _mark_doubt(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Fi
         if previous is not None and not _joined(previous, finding, cues):
             break
         finding.doubted = True
+        finding.unsettled = finding.unsettled or cue.kind == "doubt_before"
     if not following:
         _mark_before(lower, cue, cues, findings)
 
@@ -124,7 +129,7 @@ def _mark_before(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[F
             finding.negated = True
     for finding in before[-1:] if cue.kind != "negation_after" else ():
         finding.doubted = True
-        finding.unsettled = cue.kind == "doubt_after"
+        finding.unsettled = finding.unsettled or cue.kind != "leaning"
 
 
 def _following(

@@ -27,6 +27,7 @@ CUE_ORDER = (
     "doubt_after",
     "negation_after",
     "doubt_before",
+    "leaning",
     "treatment",
     "normal",
     "negation_before",
@@ -48,7 +49,7 @@ CUE_ORDER = (
     "generic",
     "liver",
 )
-"""Every kind of cue. `_before` cues bear on the findings that follow them, `_after` cues on those that precede."""
+"""Every kind of cue. `leaning` is a doubt with a side: `likely a cyst` is taken for a cyst. `_before` cues bear on the findings that follow them, `_after` cues on those that precede."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,10 @@ class Language:
         bare_numeral_findings: Findings that a bare Roman numeral may follow.
         staging_words: Words before a numeral that is no segment, as in `stage IVa`.
         abbreviations: Words whose full stop ends no sentence.
+        plural: End of a noun in the plural.
         apart_words: What stands between the statements on two organs.
+        apposition_breaks: Words behind which a second finding is no other name of the first.
+        reason_words: First words between a treatment and what it was for.
         fresh_start: What begins a new statement behind a comma or `and`, where a negation ends.
         continuations: First words of a sentence that goes on about the finding of the sentence before it.
         sections: Headings and what they stand for: `history`, `ignored` or `findings`.
@@ -109,7 +113,10 @@ class Language:
     bare_numeral_findings: str
     staging_words: str
     abbreviations: frozenset[str]
+    plural: str
     apart_words: str
+    apposition_breaks: frozenset[str]
+    reason_words: frozenset[str]
     fresh_start: str
     continuations: str
     sections: Mapping[str, str]
@@ -128,6 +135,11 @@ class Language:
     def continuation_pattern(self) -> re.Pattern[str]:
         """The pattern of a sentence that goes on about the one before it."""
         return re.compile(rf"\s*(?:{self.continuations})")
+
+    @cached_property
+    def plural_pattern(self) -> re.Pattern[str]:
+        """The pattern of the end of a noun in the plural."""
+        return re.compile(self.plural)
 
     @cached_property
     def primary_pattern(self) -> re.Pattern[str]:

@@ -55,10 +55,10 @@ def _read_sentence(
     organs: Sequence[Cue],
 ) -> list[Mention]:
     """Return the mentions of one sentence."""
-    findings = find_findings(lower, cues)
+    findings = find_findings(lower, cues, language)
     sure = bool(findings)
     places = [place for place in places if is_in_liver(place, organs, lower, language, sentence.topic, topic, sure)]
-    if places and not findings:
+    if not findings and any(place.rule == "numeral" for place in places):
         sizes = _SIZE.finditer(lower, sentence.start, sentence.end)
         findings = [Finding(size.start(), size.end(), "size") for size in sizes][:1]
     mark_findings(lower, cues, findings, language)
@@ -73,7 +73,7 @@ def _read_sentence(
         return [bare_mention(place) for place in places]
     mentions = (
         judge(group, sentence, cues, _topic_before(group[0], organs, "liver" if places else topic))
-        for group in group_findings(findings, cues, lower, places)
+        for group in group_findings(findings, cues, lower, places, language)
     )
     return [mention for mention in mentions if mention is not None]
 

@@ -16,6 +16,7 @@ _HEADING = re.compile(r"\s*(?:\d{1,2}[.)]\s*|[-*\u2022]\s*)?(?:([A-Za-z][A-Za-z 
 _ENTRY_NUMBER = re.compile(r"\s*\d{1,2}")
 _LAST_WORD = re.compile(r"[a-z](?:[a-z.]*[a-z])?$")
 _LONGEST_WORD = 12
+_LONGEST_SENTENCE = 1000
 _LONGEST_HEADING = 56
 
 
@@ -81,12 +82,22 @@ def _spans(text: str, lower: str, language: Language) -> Iterator[tuple[int, int
         if not _ends_sentence(text, lower, start, mark, language):
             continue
         if mark.start() > start:
-            yield start, mark.start(), opens
+            yield from _pieces(text, start, mark.start(), opens)
             opens = False
         start = mark.end() if mark[0] != "\n" else mark.start() + 1
         opens = opens or "\n\n" in text[mark.start() : mark.end() + 1].replace(" ", "")
     if start < len(text):
-        yield start, len(text), opens
+        yield from _pieces(text, start, len(text), opens)
+
+
+def _pieces(text: str, start: int, end: int, opens: bool) -> Iterator[tuple[int, int, bool]]:
+    """Give a sentence in pieces that can be read in bounded time: text without punctuation is cut between words."""
+    while end - start > _LONGEST_SENTENCE:
+        cut = text.rfind(" ", start, start + _LONGEST_SENTENCE)
+        cut = cut if cut > start else start + _LONGEST_SENTENCE
+        yield start, cut, opens
+        start, opens = cut, False
+    yield start, end, opens
 
 
 def _ends_sentence(text: str, lower: str, start: int, mark: re.Match[str], language: Language) -> bool:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pipeline.archive.report_text.attach import without_places
 from pipeline.archive.report_text.findings import Finding
+from pipeline.archive.report_text.language import Language
 from pipeline.archive.report_text.places import Place
 from pipeline.archive.report_text.sentences import Sentence
 from pipeline.archive.report_text.words import Cue
@@ -15,7 +16,8 @@ from pipeline.archive.report_text.words import Cue
 Status = Literal["present", "uncertain", "historical", "benign", "absent", "none"]
 STATUSES: tuple[Status, ...] = ("present", "uncertain", "historical", "benign", "absent", "none")
 """The strongest first. `none` is a place of which no tumor is told: a dilated duct, a segment that does not exist."""
-_WHOLE_LOBE = 2
+_EXACT = (0, 3)
+"""Coarseness of places that another sentence does not narrow down: segments, and more than one lobe."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Mention:
         start: Offset of the evidence in the report. The evidence itself is never kept.
         end: Offset behind the evidence.
         rule: Place rule and status rule, such as `numeral+negated`.
-        exact: False for a lobe that another mention may narrow down to a segment.
+        exact: False for one tumor in a section or lobe, which another mention may narrow down to a segment.
         sound: False if a numeral is impossible or had to be guessed.
     """
 
@@ -42,7 +44,7 @@ class Mention:
 
 
 def group_findings(
-    findings: Sequence[Finding], cues: Sequence[Cue], lower: str, places: Sequence[Place]
+    findings: Sequence[Finding], cues: Sequence[Cue], lower: str, places: Sequence[Place], language: Language
 ) -> list[list[Finding]]:
     """Bring together findings that are names of one thing.
 
@@ -51,7 +53,7 @@ def group_findings(
     """
     groups: list[list[Finding]] = []
     for finding in findings:
-        if groups and _is_same(groups[-1], finding, cues, lower, places):
+        if groups and _is_same(groups[-1], finding, cues, lower, places, language):
             groups[-1].append(finding)
         else:
             groups.append([finding])
@@ -74,7 +76,7 @@ def judge(group: Sequence[Finding], sentence: Sentence, cues: Sequence[Cue], top
         return None
     where = narrowed[0].rule if narrowed else "liver"
     starts, ends = zip(*((item.start, item.end) for item in (*group, *places)), strict=True)
-    exact = all(place.coarseness < _WHOLE_LOBE for place in narrowed)
+    exact = all(place.coarseness in _EXACT for place in narrowed) or group[0].many
     return Mention(status, segments, min(starts), max(ends), f"{where}+{rule}", exact, sound)
 
 
@@ -102,7 +104,12 @@ def _is_closer(other: Place, place: Place) -> bool:
 
 
 def _is_same(
-    group: Sequence[Finding], finding: Finding, cues: Sequence[Cue], lower: str, places: Sequence[Place]
+    group: Sequence[Finding],
+    finding: Finding,
+    cues: Sequence[Cue],
+    lower: str,
+    places: Sequence[Place],
+    language: Language,
 ) -> bool:
     """Tell whether a finding goes on about the group before it."""
     last = group[-1]
@@ -118,15 +125,15 @@ def _is_same(
         return False
     between = without_places(lower, last.end, finding.start, places)
     if finding.kind == "treatment":
-        return placed and "and" not in between.split()
+        return placed and ("link" in kinds or language.apposition_breaks.isdisjoint(between.split()))
     if last.kind == "treatment":
-        return between.split()[:1] in (["for"], ["of"], ["to"])
-    return bool(kinds & {"link", "doubt_before"}) or (finding.kind == "benign" and _is_apposition(between))
+        return not language.reason_words.isdisjoint(between.split()[:1])
+    return bool(kinds & {"link", "doubt_before", "leaning"}) or (finding.kind == "benign" and _is_apposition(between, language))
 
 
-def _is_apposition(between: str) -> bool:
+def _is_apposition(between: str, language: Language) -> bool:
     """Tell whether what stands between two findings makes the second a name of the first: `lesion (segment 6), cyst`."""
-    return "," in between and not any(word in between.split() for word in ("and", "with", "no"))
+    return "," in between and language.apposition_breaks.isdisjoint(between.split())
 
 
 def _share_treated_places(groups: Sequence[Sequence[Finding]]) -> None:
