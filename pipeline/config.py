@@ -56,6 +56,12 @@ class SourceConfig:
     """How the folder is laid out: `msd`, `ircad` (3D-IRCADb-01 as distributed) or `phantom`."""
     labels: Annotated[str, tyro.conf.arg(aliases=["--labels"])] = ""
     """Table `volume_id, segments[, split]`. Empty means `volume_labels.csv` in the source folder."""
+    reports: Annotated[str, tyro.conf.arg(aliases=["--reports"])] = ""
+    """Table of report texts (CSV, JSONL or Parquet) to take the labels from instead. Then `labels` may give splits."""
+    report_id_column: str = ""
+    """Column of the report table with the volume's id. Empty takes the first usual one, such as `volume_id`."""
+    report_text_column: str = ""
+    """Column of the report table with the text. Empty takes the first usual one, such as `text` or `report`."""
     couinaud_maps: Annotated[str, tyro.conf.arg(aliases=["--couinaud-maps"])] = ""
     """Folder of `VOLUME.nii.gz` label maps 1..8. Empty means `couinaudTr` in the source folder."""
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from pipeline.archive import ircad, msd
 from pipeline.archive.cases import CaseFiles, CaseSource
 from pipeline.archive.checks import paste_on_grid, require_same_grid, to_labels
-from pipeline.archive.labels import LabelTable, read_labels, unsafe_id_error
+from pipeline.archive.labels import LabelTable, read_labels, read_splits, unsafe_id_error
 from pipeline.archive.nifti import read_nifti
 from pipeline.archive.quarantine import Rejection
+from pipeline.archive.report_table import find_columns
+from pipeline.archive.reports import read_report_labels
 from pipeline.archive.volume_ids import ircad_id, is_safe_id, replacement_id
 from pipeline.arrays import SEGMENT_COUNT, UInt8Array
 from pipeline.config import PipelineConfig, SourceConfig
@@ -29,11 +31,12 @@ _READ = {"msd": msd.read_study, "ircad": ircad.read_study}
 def list_cases(config: PipelineConfig) -> tuple[list[CaseSource], list[Rejection]]:
     """Return the cases of the source and those that are set aside before anything is read, both by id.
 
-    Only folders and the label table are looked at; no image is opened.
+    Only folders and the table of labels or reports are looked at; no image is opened.
 
     Returns:
         Cases, and rejections with the codes `LABEL_MISSING`, `IMAGE_MISSING`, `LIVER_MISSING`, `UNSAFE_ID`,
-        `SEGMENT_LABEL`, `SPLIT_UNKNOWN` and `LABEL_CONFLICT`. An id is in one of the lists and only once.
+        `SEGMENT_LABEL`, `SPLIT_UNKNOWN` and `LABEL_CONFLICT`; from reports also `LABEL_UNCERTAIN`,
+        `LABEL_NO_SEGMENT`, `LABEL_NO_STATEMENT` and `STATUS_UNKNOWN`. An id is in one of the lists and only once.
 
     Raises:
         RefusedInputError: If the source or label table cannot be used, or no case is left.
@@ -42,8 +45,7 @@ def list_cases(config: PipelineConfig) -> tuple[list[CaseSource], list[Rejection
         return _phantom_cases(config), []
     source = config.source
     root = _folder(source.path, "source.path")
-    labels = Path(source.labels).expanduser().absolute() if source.labels else root / "volume_labels.csv"
-    table = read_labels(labels, _canonical(source))
+    table = _read_table(source, root)
     cases, rejections = _join(_FIND[source.layout](root), table, source.layout, _couinaud_folder(source, root))
     if not cases:
         counts = ", ".join(f"{code} {count}" for code, count in Counter(item.code for item in rejections).items())
@@ -118,15 +120,26 @@ def _case(name: str, files: CaseFiles | None, table: LabelTable, layout: str, ma
     if not is_safe_id(name):
         raise unsafe_id_error(name)
     if name not in table.labels:
-        raise CaseError("LABEL_MISSING", "there is an image, but no row in the label table", _STEP)
+        raise CaseError("LABEL_MISSING", f"there is an image, but no row in the {table.name}", _STEP)
     if files is None or not files.image:
-        raise CaseError("IMAGE_MISSING", "there is a row in the label table, but no image", _STEP)
+        raise CaseError("IMAGE_MISSING", f"there is a row in the {table.name}, but no image", _STEP)
     if not files.masks:
         raise CaseError("LIVER_MISSING", "there is an image, but no mask of the liver", _STEP)
     label = table.labels[name]
     couinaud_map = maps / f"{name}.nii.gz" if maps else None
     found = str(couinaud_map) if couinaud_map and couinaud_map.is_file() else ""
     return CaseSource(name, layout, label.split, label.segments, files.image, files.masks, found)
+
+
+def _read_table(source: SourceConfig, root: Path) -> LabelTable:
+    """Return the labels from the report table if there is one, else from the label table."""
+    labels = Path(source.labels).expanduser().absolute() if source.labels else root / "volume_labels.csv"
+    if not source.reports:
+        return read_labels(labels, _canonical(source))
+    reports = Path(source.reports).expanduser().absolute()
+    columns = find_columns(reports, source.report_id_column, source.report_text_column)
+    splits = read_splits(labels, _canonical(source)) if source.labels else None
+    return read_report_labels(reports, columns, _canonical(source), splits)
 
 
 def _read_couinaud_map(case: CaseSource, image: Geometry, record: Callable[[bytes], object]) -> UInt8Array | None:

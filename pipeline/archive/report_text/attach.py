@@ -24,11 +24,10 @@ _NEEDS_LIVER = frozenset((1, 2, 3))
 @lru_cache(maxsize=8)
 def _patterns(language: Language) -> tuple[re.Pattern[str], ...]:
     """Return the patterns of a preposition before a place, of a fronted one, of `and`, and of what parts statements."""
-    preposition = rf"(?<!\w)(?:{language.place_prepositions})\s+(?:the\s+|each of\s+)?(?:\w+\s+(?:aspect|part|portion|region) of\s+(?:the\s+)?)?$"
-    words = rf"(?:hepatic|liver|couinaud)\s+$|[(\[]\s*$"
+    before = rf"(?<!\w)(?:{language.place_prepositions})\s+(?:the\s+)?(?:{language.place_details})?$"
     return (
-        re.compile(rf"{preposition}|{words}"),
-        re.compile(rf"(?:^|[,;:]|\b(?:{language.and_words})\b)\s*(?:{preposition})"),
+        re.compile(rf"{before}|(?:{language.place_adjectives})\s+$|[(\[]\s*$"),
+        re.compile(rf"(?:^|[,;:]|\b(?:{language.and_words})\b)\s*(?:{before})"),
         re.compile(rf"(?<!\w)(?:{language.and_words})(?!\w)"),
         re.compile(rf"(?<!\w)(?:{language.apart_words})(?!\w)"),
     )
@@ -57,6 +56,8 @@ def is_in_liver(
     Args:
         place: The place.
         organs: `named_organs` of its sentence.
+        lower: The report in lower case.
+        language: Its language.
         heading: Organ of the heading above; empty if there is none.
         topic: Organ that the text was about just before.
         sure: Whether the sentence names a finding, or a segment that no other organ has.
@@ -88,7 +89,12 @@ def _claims(organ: Cue, place: Place, lower: str, language: Language) -> bool:
 
 
 def attach_place(
-    place: Place, findings: Sequence[Finding], places: Sequence[Place], cues: Sequence[Cue], lower: str, language: Language
+    place: Place,
+    findings: Sequence[Finding],
+    places: Sequence[Place],
+    cues: Sequence[Cue],
+    lower: str,
+    language: Language,
 ) -> None:
     """Give a place to the finding that it most probably belongs to: the nearest, counted in words.
 

@@ -57,7 +57,11 @@ def find_findings(lower: str, cues: Sequence[Cue], language: Language) -> list[F
         if cue.kind not in FINDINGS:
             continue
         before = findings[-1] if findings else None
-        if before is not None and _side_by_side(lower, before.end, cue.start) and "neutral" not in (before.kind, cue.kind):
+        if (
+            before is not None
+            and _side_by_side(lower, before.end, cue.start)
+            and "neutral" not in (before.kind, cue.kind)
+        ):
             before.kind = _joint_kind(before.kind, cue.kind)
             before.end = cue.end
         else:

@@ -1,7 +1,7 @@
 """What the reading of reports needs to know of one language; `english.py` is the first, another is one more file.
 
-All patterns are regular expressions for lower-case text and match from the beginning of a word; where two match at one
-place, the kind that `CUE_ORDER` names first wins, and within a kind the pattern that is listed first.
+All patterns are regular expressions for lower-case text and match whole words; where two match at one place, the kind
+that `CUE_ORDER` names first wins, and within a kind the pattern that is listed first. A pattern begins with a word.
 """
 
 from __future__ import annotations
@@ -49,7 +49,16 @@ CUE_ORDER = (
     "generic",
     "liver",
 )
-"""Every kind of cue. `leaning` is a doubt with a side: `likely a cyst` is taken for a cyst. `_before` cues bear on the findings that follow them, `_after` cues on those that precede."""
+"""Every kind of cue, in the order in which they are tried at a word.
+
+`_before` cues bear on the findings that follow them, `_after` cues on those that precede. `leaning` is a doubt with a
+side: what is `likely a cyst` is taken for a cyst.
+"""
+
+
+def entries(*lines: str) -> tuple[str, ...]:
+    """Return the patterns of lines in which they are separated by semicolons."""
+    return tuple(entry for line in lines for entry in line.split("; "))
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,8 @@ class Language:
         regions: Places named in words, the closest first.
         cues: Patterns of every kind of `CUE_ORDER`.
         place_prepositions: Words before a place that belongs to the finding on its left.
+        place_details: What may stand between such a word and the place.
+        place_adjectives: Words before a place that do as well.
         bare_numeral_findings: Findings that a bare Roman numeral may follow.
         staging_words: Words before a numeral that is no segment, as in `stage IVa`.
         abbreviations: Words whose full stop ends no sentence.
@@ -110,6 +121,8 @@ class Language:
     regions: tuple[Region, ...]
     cues: Mapping[str, tuple[str, ...]]
     place_prepositions: str
+    place_details: str
+    place_adjectives: str
     bare_numeral_findings: str
     staging_words: str
     abbreviations: frozenset[str]

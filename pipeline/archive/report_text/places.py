@@ -15,6 +15,9 @@ _ROMAN = {numeral: number for number, numeral in enumerate(("i", "ii", "iii", "i
 _MEASURE = r"(?!\.\d|\s*(?:,\d+\s*)?-?\s*(?:mm|cm|x|\u00d7|ml|cc|hu|%|/\d{3,})(?!\w))"
 """What follows a number that is a size, not a segment."""
 _LARGEST_WRITTEN = 99
+_LONGEST_WORD = 12
+_RULES = ("numeral", "leading", "damaged", "short", "bare")
+"""Patterns with numerals, the surest first."""
 
 
 class Place(NamedTuple):
@@ -40,9 +43,9 @@ class Place(NamedTuple):
 class _Patterns(NamedTuple):
     """The compiled grammar of a language."""
 
-    head: re.Pattern[str]
-    damaged_head: re.Pattern[str]
-    short_head: re.Pattern[str]
+    numeral: re.Pattern[str]
+    damaged: re.Pattern[str]
+    short: re.Pattern[str]
     leading: re.Pattern[str]
     bare: re.Pattern[str]
     item: re.Pattern[str]
@@ -63,9 +66,11 @@ def _compile(language: Language) -> _Patterns:
     between += rf"(?P<comma>,)?\s*(?P<slash>[/&+])?(?P<and>(?<=[\s,])(?:{language.and_words})(?=\s))?)\s*"
     number = rf"(?:{ordinals}|{roman}|[1-8](?=\s*/\s*[1-8]|(?<=/.)))"
     return _Patterns(
-        head=re.compile(rf"(?<!\w)(?:{language.segment_word})(?P<gap>\s*[-#:(]?\s*|s?\s+(?:number|no\.?|nr\.?)\s*)(?=[\divxoteafs])"),
-        damaged_head=re.compile(rf"(?<!\w)(?P<word>{language.segment_noun[0]}[a-z]{{4,9}})\.?\s+(?=[\divx])"),
-        short_head=re.compile(r"(?<![\w'])s-?(?=[1-8][ab]?(?![\w.]))"),
+        numeral=re.compile(
+            rf"(?<!\w)(?:{language.segment_word})(?P<gap>\s*[-#:(]?\s*|s?\s+(?:number|no\.?|nr\.?)\s*)(?=[\divxoteafs])"
+        ),
+        damaged=re.compile(rf"(?<!\w)(?P<word>{language.segment_noun[0]}[a-z]{{4,9}})\.?\s+(?=[\divx])"),
+        short=re.compile(r"(?<![\w'])s-?(?=[1-8][ab]?(?![\w.]))"),
         leading=re.compile(
             rf"(?<!\w)(?P<list>{number}(?:\s*(?:[,/&-]|(?:{language.and_words})(?=\s))\s*{number})*)\.?\s+"
             rf"(?:(?:hepatic|liver)\s+)?(?:{language.segment_word})(?!\w)"
@@ -76,7 +81,9 @@ def _compile(language: Language) -> _Patterns:
         ),
         item=re.compile(item),
         separator=re.compile(rf"{between}(?P<again>(?:(?:the\s+)?(?:{language.segment_word})\s*-?|s(?=\d))\s*)?"),
-        damaged_item=re.compile(r"[ivl1|]+(?:\s(?=[ivl1|]+(?!\w))[ivl1|]+)+(?!\w)|(?=[ivl1|]*[l|1])(?=[1|]*[ivl])[ivl1|]+(?!\w)"),
+        damaged_item=re.compile(
+            r"[ivl1|]+(?:\s(?=[ivl1|]+(?!\w))[ivl1|]+)+(?!\w)|(?=[ivl1|]*[l|1])(?=[1|]*[ivl])[ivl1|]+(?!\w)"
+        ),
         staging=re.compile(rf"(?:{language.staging_words})\s*$"),
         noun=re.compile(r"\s+(?!(?:and|or|of|with|in|is|are|has|have|as|to|on|at)(?!\w))[a-z]"),
     )
@@ -105,32 +112,35 @@ def find_places(text: str, lower: str, start: int, end: int, language: Language)
 
 def _numerals(text: str, lower: str, start: int, end: int, grammar: _Patterns, language: Language) -> Iterator[Place]:
     """Give the places with numerals; what one pattern has taken, no later one reads again."""
-    taken: list[tuple[int, int]] = []
-
-    def is_free(place: Place | None) -> bool:
-        return place is not None and all(place.end <= low or place.start >= high for low, high in taken)
-
-    for found in grammar.head.finditer(lower, start, end):
-        place = _damaged(text, lower, found, end, grammar) or _list(lower, found, end, grammar, language, "numeral")
-        if is_free(place):
-            taken.append((place.start, place.end))
-            yield place
-    for pattern, rule in ((grammar.leading, "leading"), (grammar.damaged_head, "damaged"), (grammar.short_head, "short"), (grammar.bare, "bare")):
-        for found in pattern.finditer(lower, start, end):
-            if rule == "bare" and not _is_numeral(text, lower, start, found, grammar):
-                continue
-            if rule == "damaged" and not is_misspelled(found["word"], language.segment_noun):
-                continue
-            place = _leading(lower, found, grammar, language) if rule == "leading" else _list(lower, found, end, grammar, language, rule)
-            if is_free(place):
-                taken.append((place.start, place.end))
+    taken: list[Place] = []
+    for rule in _RULES:
+        for found in getattr(grammar, rule).finditer(lower, start, end):
+            place = _read(rule, text, lower, found, end, grammar, language)
+            if place is not None and all(place.end <= other.start or place.start >= other.end for other in taken):
+                taken.append(place)
                 yield place
 
 
-def _is_numeral(text: str, lower: str, start: int, found: re.Match[str], grammar: _Patterns) -> bool:
+def _read(
+    rule: str, text: str, lower: str, found: re.Match[str], end: int, grammar: _Patterns, language: Language
+) -> Place | None:
+    """Read what one pattern found; None if it is no place after all."""
+    if rule == "leading":
+        return _leading(lower, found, grammar, language)
+    if rule == "bare" and not _is_numeral(text, lower, found, grammar):
+        return None
+    if rule == "damaged" and not is_misspelled(found["word"], language.segment_noun):
+        return None
+    repaired = _damaged(text, lower, found, end, grammar) if rule == "numeral" else None
+    return repaired or _list(lower, found, end, grammar, language, rule)
+
+
+def _is_numeral(text: str, lower: str, found: re.Match[str], grammar: _Patterns) -> bool:
     """Tell whether what follows a finding is a numeral: capitals, and no stage, figure or type."""
     here = text[found.end() : found.end() + 2]
-    return not grammar.staging.search(lower[start : found.start()]) and (here.isupper() or here[:1].isdigit() or here == "IV")
+    return not grammar.staging.search(lower[max(0, found.start() - _LONGEST_WORD) : found.start()]) and (
+        here.isupper() or here[:1].isdigit() or here == "IV"
+    )
 
 
 def _list(lower: str, head: re.Match[str], end: int, grammar: _Patterns, language: Language, rule: str) -> Place | None:
@@ -197,4 +207,6 @@ def _value(item: re.Match[str], language: Language, before: int) -> int:
 def _place(start: int, end: int, numbers: list[int], rule: str) -> Place:
     """Return the place of some numbers, unsound if one of them is no segment."""
     segments = tuple(sorted({number for number in numbers if 1 <= number <= SEGMENT_COUNT}))
-    return Place(start, end, segments, 0, rule, rule != "damaged" and all(1 <= number <= SEGMENT_COUNT for number in numbers))
+    return Place(
+        start, end, segments, 0, rule, rule != "damaged" and all(1 <= number <= SEGMENT_COUNT for number in numbers)
+    )

@@ -12,7 +12,9 @@ from pipeline.archive.report_text.words import lexicon_of
 _MARK = re.compile(r"[.!?;\n]+")
 _ENTRY = re.compile(r"\s*(?:\d{1,2}[.)]\s|[-*\u2022]\s|[A-Z][A-Za-z /,&()-]{1,40}:|[A-Z][A-Z /&]{3,40}\n)")
 """What begins a line that goes on with nothing before it: a number, a bullet, a heading."""
-_HEADING = re.compile(r"\s*(?:\d{1,2}[.)]\s*|[-*\u2022]\s*)?(?:([A-Za-z][A-Za-z /,&()-]{1,40}?)\s*:|([A-Z][A-Z /&]{3,40})\n)")
+_HEADING = re.compile(
+    r"\s*(?:\d{1,2}[.)]\s*|[-*\u2022]\s*)?(?:([A-Za-z][A-Za-z /,&()-]{1,40}?)\s*:|([A-Z][A-Z /&]{3,40})\n)"
+)
 _ENTRY_NUMBER = re.compile(r"\s*\d{1,2}")
 _LAST_WORD = re.compile(r"[a-z](?:[a-z.]*[a-z])?$")
 _LONGEST_WORD = 12
@@ -111,7 +113,7 @@ def _ends_sentence(text: str, lower: str, start: int, mark: re.Match[str], langu
         return False
     if mark[0][0] == "." and _is_inside(lower, start, mark.start(), language):
         return False
-    if mark[0][0] == "?" and not text[:mark.start()][-1:].isalnum():
+    if mark[0][0] == "?" and not text[: mark.start()][-1:].isalnum():
         return False
     return language.continuation_pattern.match(lower, end) is None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from pipeline.archive.report_text.attach import without_places
@@ -75,9 +76,10 @@ def judge(group: Sequence[Finding], sentence: Sentence, cues: Sequence[Cue], top
     if not places and status == "none":
         return None
     where = narrowed[0].rule if narrowed else "liver"
-    starts, ends = zip(*((item.start, item.end) for item in (*group, *places)), strict=True)
+    spans = [(finding.start, finding.end) for finding in group] + [(place.start, place.end) for place in places]
+    start, end = min(start for start, _ in spans), max(end for _, end in spans)
     exact = all(place.coarseness in _EXACT for place in narrowed) or group[0].many
-    return Mention(status, segments, min(starts), max(ends), f"{where}+{rule}", exact, sound)
+    return Mention(status, segments, start, end, f"{where}+{rule}", exact, sound)
 
 
 def bare_mention(place: Place) -> Mention:
@@ -128,17 +130,19 @@ def _is_same(
         return placed and ("link" in kinds or language.apposition_breaks.isdisjoint(between.split()))
     if last.kind == "treatment":
         return not language.reason_words.isdisjoint(between.split()[:1])
-    return bool(kinds & {"link", "doubt_before", "leaning"}) or (finding.kind == "benign" and _is_apposition(between, language))
+    return bool(kinds & {"link", "doubt_before", "leaning"}) or (
+        finding.kind == "benign" and _is_apposition(between, language)
+    )
 
 
 def _is_apposition(between: str, language: Language) -> bool:
-    """Tell whether what stands between two findings makes the second a name of the first: `lesion (segment 6), cyst`."""
+    """Tell whether the second of two findings is a name of the first: `lesion (segment 6), cyst`."""
     return "," in between and language.apposition_breaks.isdisjoint(between.split())
 
 
 def _share_treated_places(groups: Sequence[Sequence[Finding]]) -> None:
-    """Give a tumor without a place that of the scar that it is at: `recurrent tumor at the ablation site in segment 5`."""
-    for first, second in zip(groups, groups[1:], strict=False):
+    """Give a tumor the place of the scar that it is at: `recurrent tumor at the ablation site in segment 5`."""
+    for first, second in pairwise(groups):
         for scar, tumor in ((first[0], second[0]), (second[0], first[0])):
             if scar.kind == "treatment" and scar.places and tumor.is_tumor and not tumor.places and not tumor.negated:
                 tumor.places.extend(scar.places)

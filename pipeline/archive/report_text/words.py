@@ -99,10 +99,10 @@ def is_misspelled(word: str, right: str) -> bool:
 
 
 def head_of(pattern: str) -> str:
-    """Return the part of a pattern that its first word has to match.
+    r"""Return the part of a pattern that its first word has to match.
 
     Example:
-        >>> head_of(r"(?:no|not) (?:\\w+ )?change"), head_of("s/p"), head_of(r"h[ae]mangioma(?= of)")
+        >>> head_of(r"(?:no|not) (?:\w+ )?change"), head_of("s/p"), head_of(r"h[ae]mangioma(?= of)")
         ('(?:no|not)', 's', 'h[ae]mangioma')
     """
     depth = 0
