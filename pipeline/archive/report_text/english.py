@@ -84,6 +84,8 @@ ENGLISH = Language(
     fresh_start=(
         r"(?:,|\band)\s+(?:(?:an?|the|there|with|now|new)|\d+(?:\.\d+)?\s*-?\s*(?:mm|cm|x))(?!\w)|\bwith (?:an?|new)\b"
     ),
+    part_words=r"(?:a )?(?:small )?parts? of|portions? of",
+    number_sign="no",
     abbreviations=frozenset(
         entries(
             "seg; segm; segs; sgt; approx; vs; dr; mr; mrs; ca; fig; im; img; ser; cf; max; min; resp; st; e.g; i.e",

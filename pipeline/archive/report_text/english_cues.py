@@ -28,7 +28,8 @@ CUES = {
     ),
     "doubt_after": entries(
         r"too small (?:to|for) (?:be )?(?:\w+ly )?(?:characteri\w+|assess\w*|classif\w+)",
-        rf"(?:can ?not|could not) be (?:\w+ly )?{_SETTLED}; (?:unable|difficult|not possible) to be (?:\w+ly )?{_SETTLED}",
+        rf"(?:can ?not|could not) be (?:\w+ly )?{_SETTLED}",
+        rf"(?:unable|difficult|not possible) to be (?:\w+ly )?{_SETTLED}",
         r"(?:unable|difficult|not possible) to (?:\w+ly )?(?:characteri[sz]e|differentiate|assess)",
         r"not (?:be )?(?:\w+ly |further )?(?:characteri[sz]ed|excluded|ruled out)",
         r"(?:incompletely|inadequately|poorly) (?:characteri[sz]ed|evaluated|assessed|visuali[sz]ed)",
@@ -116,7 +117,7 @@ CUES = {
         r"infarct\w*; echinococc\w*; transient hepatic (?:attenuation|intensity) differences?",
         r"perfusion\w*(?: \w+)?; (?:arterio\w+ )?shunt\w*; ha?ematomas?; lacerations?; contusions?",
         r"benign(?:[- ]appearing)?; regenerative nodules?; scar; peliosis; lr[- ]?[12]; lr[12]",
-        r"li-?rads[- ]?(?:category )?[12]; confluent fibrosis; phlegmon; pseudomass",
+        r"li-?rads[- ]?(?:category )?[12]; confluent fibrosis; phlegmon; art[ei]facts?; pseudomass",
     ),
     "neutral": entries(
         r"(?:bile|biliary|hepatic|pancreatic|common) ducts?; ducts?; ductal; biliary (?:dilat\w+|tree|stents?)",

@@ -98,6 +98,8 @@ class Language:
         place_adjectives: Words before a place that do as well.
         bare_numeral_findings: Findings that a bare Roman numeral may follow.
         staging_words: Words before a numeral that is no segment, as in `stage IVa`.
+        part_words: What may stand before a numeral in a list.
+        number_sign: Abbreviation of "number", whose full stop ends no sentence before a digit.
         abbreviations: Words whose full stop ends no sentence.
         plural: End of a noun in the plural.
         apart_words: What stands between the statements on two organs.
@@ -125,6 +127,8 @@ class Language:
     place_adjectives: str
     bare_numeral_findings: str
     staging_words: str
+    part_words: str
+    number_sign: str
     abbreviations: frozenset[str]
     plural: str
     apart_words: str

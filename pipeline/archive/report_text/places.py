@@ -80,7 +80,9 @@ def _compile(language: Language) -> _Patterns:
             r"|(?<!\w)(?=(?:4|iv)[ab](?!\w))"
         ),
         item=re.compile(item),
-        separator=re.compile(rf"{between}(?P<again>(?:(?:the\s+)?(?:{language.segment_word})\s*-?|s(?=\d))\s*)?"),
+        separator=re.compile(
+            rf"{between}(?:(?:{language.part_words})\s+)?(?P<again>(?:(?:the\s+)?(?:{language.segment_word})\s*-?|s(?=\d))\s*)?"
+        ),
         damaged_item=re.compile(
             r"[ivl1|]+(?:\s(?=[ivl1|]+(?!\w))[ivl1|]+)+(?!\w)|(?=[ivl1|]*[l|1])(?=[1|]*[ivl])[ivl1|]+(?!\w)"
         ),

@@ -123,7 +123,10 @@ def _is_inside(lower: str, start: int, stop: int, language: Language) -> bool:
     if stop - start <= 3 and _ENTRY_NUMBER.fullmatch(lower, start, stop):
         return True
     word = _LAST_WORD.search(lower, max(start, stop - _LONGEST_WORD), stop)
-    return word is not None and word[0] in language.abbreviations
+    if word is None:
+        return False
+    is_number = word[0] == language.number_sign and lower[stop + 1 : stop + 3].strip().isdigit()
+    return is_number or word[0] in language.abbreviations
 
 
 def _find_heading(text: str, start: int, end: int) -> re.Match[str] | None:

@@ -122,6 +122,7 @@ def _is_same(
         return False
     placed = any(member.places for member in group)
     if "versus" in kinds and not (placed and finding.places) and not (last.negated and finding.negated):
+        finding.unsettled = finding.unsettled or {last.kind, finding.kind} == {"generic", "benign"}
         return True
     if finding.places or finding.negated or last.negated:
         return False
@@ -130,14 +131,13 @@ def _is_same(
         return placed and ("link" in kinds or language.apposition_breaks.isdisjoint(between.split()))
     if last.kind == "treatment":
         return not language.reason_words.isdisjoint(between.split()[:1])
-    return bool(kinds & {"link", "doubt_before", "leaning"}) or (
-        finding.kind == "benign" and _is_apposition(between, language)
-    )
+    return not kinds.isdisjoint(("link", "doubt_before", "leaning")) or _is_apposition(finding, between, language)
 
 
-def _is_apposition(between: str, language: Language) -> bool:
-    """Tell whether the second of two findings is a name of the first: `lesion (segment 6), cyst`."""
-    return "," in between and language.apposition_breaks.isdisjoint(between.split())
+def _is_apposition(finding: Finding, between: str, language: Language) -> bool:
+    """Tell whether a finding is a name of the one before it: `lesion (segment 6), cyst`, `lesion: metastasis`."""
+    parted = ":" in between or (finding.kind == "benign" and "," in between)
+    return parted and language.apposition_breaks.isdisjoint(between.split())
 
 
 def _share_treated_places(groups: Sequence[Sequence[Finding]]) -> None:
