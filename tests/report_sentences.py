@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Sentences of radiology reports, written for these tests, with what they say.
 
 Before the bar stands a letter per status with the segments: P present, U uncertain, H historical, B benign, A absent,
