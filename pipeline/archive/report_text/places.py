@@ -117,6 +117,8 @@ def _numerals(text: str, lower: str, start: int, end: int, grammar: _Patterns, l
     taken: list[Place] = []
     for rule in _RULES:
         for found in getattr(grammar, rule).finditer(lower, start, end):
+            if any(other.start <= found.start() < other.end for other in taken):
+                continue
             place = _read(rule, text, lower, found, end, grammar, language)
             if place is not None and all(place.end <= other.start or place.start >= other.end for other in taken):
                 taken.append(place)

@@ -19,6 +19,7 @@ _SIZE = re.compile(r"\d+(?:[.,]\d+)?(?:\s*(?:x|\u00d7|by)\s*\d+(?:[.,]\d+)?)*\s*
 
 def find_mentions(text: str, language: Language) -> list[Mention]:
     """Return what a report says of tumors in the liver, in the order of its sentences."""
+    text = text.replace("\r", " ")
     lower = to_lower(text)
     lexicon = lexicon_of(language)
     mentions: list[Mention] = []

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from pipeline.archive.report_text.language import ORGANS, Language
 from pipeline.archive.report_text.words import lexicon_of
 
-_MARK = re.compile(r"[.!?;\n]+")
-_ENTRY = re.compile(r"\s*(?:\d{1,2}[.)]\s|[-*\u2022]\s|[A-Z][A-Za-z /,&()-]{1,40}:|[A-Z][A-Z /&]{3,40}\n)")
+_MARK = re.compile(r"[.!?;]+|\n\s*")
+_ENTRY = re.compile(r"\s*(?:\d{1,2}[.)]\s|[-*\u2022]\s|[A-Z][A-Za-z /,&()-]{1,40}:|[A-Z][A-Z /&]{3,40}\s*\n)")
 """What begins a line that goes on with nothing before it: a number, a bullet, a heading."""
 _HEADING = re.compile(
-    r"\s*(?:\d{1,2}[.)]\s*|[-*\u2022]\s*)?(?:([A-Za-z][A-Za-z /,&()-]{1,40}?)\s*:|([A-Z][A-Z /&]{3,40})\n)"
+    r"\s*(?:\d{1,2}[.)]\s*|[-*\u2022]\s*)?(?:([A-Za-z][A-Za-z /,&()-]{1,40}?)\s*:|([A-Z][A-Z /&]{3,40}?)\s*(?:\n|$))"
 )
-_ENTRY_NUMBER = re.compile(r"\s*\d{1,2}")
-_LAST_WORD = re.compile(r"[a-z](?:[a-z.]*[a-z])?$")
+_ENTRY_NUMBER_LENGTH = 4
 _LONGEST_WORD = 12
 _LONGEST_SENTENCE = 1000
 _LONGEST_HEADING = 56
@@ -68,12 +68,12 @@ def split_sentences(text: str, lower: str, language: Language) -> Iterator[Sente
             name = " ".join((heading[1] or heading[2]).lower().split())
             if name in language.sections:
                 section, topic = language.sections[name], ""
-            elif organ := _organ(name, language):
+            elif (heading[1] or " " not in name) and (organ := _organ(name, language)):
                 section, topic = "findings", organ
             else:
                 break
             body = heading.end()
-        if body < end:
+        if body < end and not text[body:end].isspace():
             yield Sentence(body, end, section, topic, opens or body > start)
 
 
@@ -81,13 +81,14 @@ def _spans(text: str, lower: str, language: Language) -> Iterator[tuple[int, int
     """Give start, end and "begins a paragraph" of every stretch between two sentence breaks."""
     start, opens = 0, True
     for mark in _MARK.finditer(text):
+        stop, end = mark.span()
         if not _ends_sentence(text, lower, start, mark, language):
             continue
-        if mark.start() > start:
-            yield from _pieces(text, start, mark.start(), opens)
+        if stop > start:
+            yield from _pieces(text, start, stop, opens)
             opens = False
-        start = mark.end() if mark[0] != "\n" else mark.start() + 1
-        opens = opens or "\n\n" in text[mark.start() : mark.end() + 1].replace(" ", "")
+        opens = opens or mark[0].count("\n") > 1
+        start = end
     if start < len(text):
         yield from _pieces(text, start, len(text), opens)
 
@@ -104,39 +105,40 @@ def _pieces(text: str, start: int, end: int, opens: bool) -> Iterator[tuple[int,
 
 def _ends_sentence(text: str, lower: str, start: int, mark: re.Match[str], language: Language) -> bool:
     """Tell whether punctuation or line feeds end the sentence that began at `start`."""
-    end = mark.end()
-    if ";" in mark[0] or mark[0].count("\n") > 1:
+    stop, end = mark.span()
+    first = text[stop]
+    if first == "\n":
+        return mark[0].count("\n") > 1 or _ENTRY.match(text, end) is not None
+    if first == ";":
         return True
-    if mark[0] == "\n":
-        return _ENTRY.match(text, end) is not None or text[end : end + 1] in ("\n", "\r")
-    if "\n" not in mark[0] and not text[end : end + 1].isspace() and end < len(text):
+    if end < len(text) and not text[end].isspace():
         return False
-    if mark[0][0] == "." and _is_inside(lower, start, mark.start(), language):
+    if first == "." and _is_inside(lower, start, stop, language):
         return False
-    if mark[0][0] == "?" and not text[: mark.start()][-1:].isalnum():
+    if first == "?" and not (stop and text[stop - 1].isalnum()):
         return False
     return language.continuation_pattern.match(lower, end) is None
 
 
 def _is_inside(lower: str, start: int, stop: int, language: Language) -> bool:
     """Tell whether a full stop belongs to an abbreviation or to the number of a list entry."""
-    if stop - start <= 3 and _ENTRY_NUMBER.fullmatch(lower, start, stop):
+    if stop - start <= _ENTRY_NUMBER_LENGTH and lower[start:stop].strip().isdigit():
         return True
-    word = _LAST_WORD.search(lower, max(start, stop - _LONGEST_WORD), stop)
-    if word is None:
-        return False
-    is_number = word[0] == language.number_sign and lower[stop + 1 : stop + 3].strip().isdigit()
-    return is_number or word[0] in language.abbreviations
+    words = lower[max(start, stop - _LONGEST_WORD) : stop].split()
+    word = words[-1].lstrip("([-") if words else ""
+    is_number = word == language.number_sign and lower[stop + 1 : stop + 3].strip().isdigit()
+    return is_number or word in language.abbreviations
 
 
 def _find_heading(text: str, start: int, end: int) -> re.Match[str] | None:
     """Return the heading that a stretch begins with; None if there is none."""
     limit = min(end, start + _LONGEST_HEADING)
-    if text.find(":", start, limit) < 0 and text.find("\n", start, limit) < 0:
+    if text.find(":", start, limit) < 0 and not text[start:limit].lstrip()[:4].isupper():
         return None
     return _HEADING.match(text, start, end)
 
 
+@lru_cache(maxsize=4096)
 def _organ(name: str, language: Language) -> str:
     """Return the organ that a heading names, the liver before others; empty if it names none."""
     kinds = {cue.kind for cue in lexicon_of(language).find_cues(name, 0, len(name))[0]}

@@ -93,6 +93,7 @@ def lexicon_of(language: Language) -> Lexicon:
     return Lexicon(language)
 
 
+@lru_cache(maxsize=4096)
 def is_misspelled(word: str, right: str) -> bool:
     """Tell whether a word is nearly another: the same first letter, and most others in the same order."""
     return word[:1] == right[:1] and SequenceMatcher(None, word, right).ratio() >= SIMILAR
