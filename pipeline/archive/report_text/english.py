@@ -48,9 +48,9 @@ _SHORT_ORDINALS = ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th")
 
 ENGLISH = Language(
     triggers=entries(
-        "liver; hepat; seg; couinaud; lob; hcc; caud; quadra; dome; sect; sg; seq; s1; s2; s3; s4; s5; s6; s7; s8",
-        "4a; 4b; iva; ivb; vi/; i/v; iii; leber; h\u00edgado; fegato",
+        "liver; hepat; seg; lob; hcc; caud; quadra; couinaud; dome; sect; sgt; vi/; i/v; iii; leber; h\u00edgado; fegato"
     ),
+    short_triggers=entries(r"s[1-8]; 4[ab]; iv[ab]"),
     place_words=entries(
         r"seg\w*; sgt; couinaud; s\d[ab]?; 4[ab]; iv[ab]; [iv]+; [1-8](?:st|nd|rd|th); lobes?; sections?; sectors?",
         r"division; dome; caudate; quadrate; bilobar; throughout; diffusely; entire; whole; hemiliver; liver; leber\w*",

@@ -82,6 +82,7 @@ class Language:
 
     Args:
         triggers: Substrings without one of which a sentence neither names the liver nor a place in it.
+        short_triggers: The same as patterns that begin with a letter: for these a search is quick.
         place_words: Words without which a sentence names no place in the liver.
         segment_word: What a numeral of a segment follows: `segment`, `seg.`.
         segment_noun: The word that misspelled words before a numeral are compared with; their segments are doubtful.
@@ -111,6 +112,7 @@ class Language:
     """
 
     triggers: Sequence[str]
+    short_triggers: Sequence[str]
     place_words: Sequence[str]
     segment_word: str
     segment_noun: str
@@ -152,6 +154,11 @@ class Language:
     def continuation_pattern(self) -> re.Pattern[str]:
         """The pattern of a sentence that goes on about the one before it."""
         return re.compile(rf"\s*(?:{self.continuations})")
+
+    @cached_property
+    def short_trigger_patterns(self) -> tuple[re.Pattern[str], ...]:
+        """The patterns of `short_triggers`."""
+        return tuple(map(re.compile, self.short_triggers))
 
     @cached_property
     def plural_pattern(self) -> re.Pattern[str]:

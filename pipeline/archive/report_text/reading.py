@@ -24,12 +24,15 @@ def find_mentions(text: str, language: Language) -> list[Mention]:
     lexicon = lexicon_of(language)
     mentions: list[Mention] = []
     triggers = _find_triggers(lower, language)
-    topic, skipped = "", None
+    if not triggers:
+        return mentions
+    topic = ""
+    skipped: Sentence | None = None
     for sentence in split_sentences(text, lower, language):
         if sentence.section == "ignored":
             continue
         if sentence.opens:
-            topic = sentence.topic
+            topic, skipped = sentence.topic, None
         if topic != "liver" and not _holds(triggers, sentence):
             skipped = sentence
             continue
@@ -87,6 +90,8 @@ def _find_triggers(lower: str, language: Language) -> list[int]:
         while at >= 0:
             positions.append(at)
             at = lower.find(trigger, at + 1)
+    for pattern in language.short_trigger_patterns:
+        positions += [found.start() for found in pattern.finditer(lower)]
     positions.sort()
     return positions
 

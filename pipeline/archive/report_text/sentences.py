@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pipeline.archive.report_text.language import ORGANS, Language
 from pipeline.archive.report_text.words import lexicon_of
 
-_MARK = re.compile(r"[.!?;]+|\n\s*")
+_MARK = re.compile(r"[.!?]+(?=\s|$)|;|\n\s*")
 _ENTRY = re.compile(r"\s*(?:\d{1,2}[.)]\s|[-*\u2022]\s|[A-Z][A-Za-z /,&()-]{1,40}:|[A-Z][A-Z /&]{3,40}\s*\n)")
 """What begins a line that goes on with nothing before it: a number, a bullet, a heading."""
 _HEADING = re.compile(
@@ -84,17 +84,19 @@ def _spans(text: str, lower: str, language: Language) -> Iterator[tuple[int, int
         stop, end = mark.span()
         if not _ends_sentence(text, lower, start, mark, language):
             continue
-        if stop > start:
+        if stop - start > _LONGEST_SENTENCE:
             yield from _pieces(text, start, stop, opens)
-            opens = False
-        opens = opens or mark[0].count("\n") > 1
+        elif stop > start:
+            yield start, stop, opens
+        opens = opens and stop <= start
+        opens = opens or "\n" in mark[0][1:]
         start = end
     if start < len(text):
         yield from _pieces(text, start, len(text), opens)
 
 
 def _pieces(text: str, start: int, end: int, opens: bool) -> Iterator[tuple[int, int, bool]]:
-    """Give a sentence in pieces that can be read in bounded time: text without punctuation is cut between words."""
+    """Give an endless sentence in pieces that can be read in bounded time, cut between words."""
     while end - start > _LONGEST_SENTENCE:
         cut = text.rfind(" ", start, start + _LONGEST_SENTENCE)
         cut = cut if cut > start else start + _LONGEST_SENTENCE
@@ -111,8 +113,6 @@ def _ends_sentence(text: str, lower: str, start: int, mark: re.Match[str], langu
         return mark[0].count("\n") > 1 or _ENTRY.match(text, end) is not None
     if first == ";":
         return True
-    if end < len(text) and not text[end].isspace():
-        return False
     if first == "." and _is_inside(lower, start, stop, language):
         return False
     if first == "?" and not (stop and text[stop - 1].isalnum()):
