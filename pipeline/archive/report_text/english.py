@@ -53,7 +53,7 @@ ENGLISH = Language(
     short_triggers=entries(r"s[1-8]; 4[ab]; iv[ab]"),
     place_words=entries(
         r"seg\w*; sgt; couinaud; s\d[ab]?; 4[ab]; iv[ab]; [iv]+; [1-8](?:st|nd|rd|th); lobes?; sections?; sectors?",
-        r"division; dome; caudate; quadrate; bilobar; throughout; diffusely; entire; whole; hemiliver; liver; leber\w*",
+        r"division; dome; caudate; quadrate; bilobar; throughout; diffusely; entire; whole; hemiliver; lebersegment\w*",
     ),
     segment_word=(
         r"(?:(?:liver|leber)[- ]?)?(?:segmentectom(?:y|ies)(?: of)?|segm?s?(?:\.|\b)|couinaud(?: segments?)?"
