@@ -51,10 +51,15 @@ ENGLISH = Language(
         "liver; hepat; seg; lob; hcc; caud; quadra; couinaud; dome; sect; sgt; vi/; i/v; iii; leber; h\u00edgado; fegato"
     ),
     short_triggers=entries(r"s[1-8]; 4[ab]; iv[ab]"),
-    place_words=entries(
-        r"seg\w*; sgt; couinaud; s\d[ab]?; 4[ab]; iv[ab]; [iv]+; [1-8](?:st|nd|rd|th); lobes?; sections?; sectors?",
-        r"division; dome; caudate; quadrate; bilobar; throughout; diffusely; entire; whole; hemiliver; lebersegment\w*",
-    ),
+    place_words={
+        "numeral": r"seg\w*|sgt|couinaud|(?:liver|leber)segment\w*",
+        "short": r"s\d[ab]?",
+        "bare": r"4[ab]|iv[ab]|[iv]+",
+        "region": (
+            r"lobes?|sections?|sectors?|segments?|division|dome|caudate|quadrate|bilobar|throughout|diffusely|entire"
+            r"|whole|hemiliver"
+        ),
+    },
     segment_word=(
         r"(?:(?:liver|leber)[- ]?)?(?:segmentectom(?:y|ies)(?: of)?|segm?s?(?:\.|\b)|couinaud(?: segments?)?"
         r"|segment(?:s|e|en|o|i|os|er|es)?|sgt\.?)"

@@ -83,7 +83,8 @@ class Language:
     Args:
         triggers: Substrings without one of which a sentence neither names the liver nor a place in it.
         short_triggers: The same as patterns that begin with a letter: for these a search is quick.
-        place_words: Words without which a sentence names no place in the liver.
+        place_words: Per kind of place, the words without which a sentence names none: `numeral` behind the segment
+            word, `short` as in `S6`, `bare` as in `lesion VI/VII`, `region` in words.
         segment_word: What a numeral of a segment follows: `segment`, `seg.`.
         segment_noun: The word that misspelled words before a numeral are compared with; their segments are doubtful.
         liver_stems: Substrings of findings that only a liver has.
@@ -113,7 +114,7 @@ class Language:
 
     triggers: Sequence[str]
     short_triggers: Sequence[str]
-    place_words: Sequence[str]
+    place_words: Mapping[str, str]
     segment_word: str
     segment_noun: str
     liver_stems: tuple[str, ...]

@@ -18,6 +18,8 @@ _LARGEST_WRITTEN = 99
 _LONGEST_WORD = 12
 _RULES = ("numeral", "leading", "damaged", "short", "bare")
 """Patterns with numerals, the surest first."""
+PLACE_RULES = frozenset((*_RULES, "region"))
+"""All kinds of places."""
 
 
 class Place(NamedTuple):
@@ -91,7 +93,9 @@ def _compile(language: Language) -> _Patterns:
     )
 
 
-def find_places(text: str, lower: str, start: int, end: int, language: Language) -> list[Place]:
+def find_places(
+    text: str, lower: str, start: int, end: int, language: Language, rules: frozenset[str] = PLACE_RULES
+) -> list[Place]:
     """Return the places that a stretch of a report names, in order and without overlap.
 
     `S6` without the word segment is called `short`, and `lesion VI/VII` `bare`: they need more around them to count.
@@ -102,8 +106,11 @@ def find_places(text: str, lower: str, start: int, end: int, language: Language)
         start: Where the stretch begins.
         end: Where it ends.
         language: Its language.
+        rules: Kinds of places to look for.
     """
-    places = list(_numerals(text, lower, start, end, _compile(language), language))
+    places = list(_numerals(text, lower, start, end, language, rules))
+    if "region" not in rules:
+        return sorted(places)
     taken = [(place.start, place.end) for place in places]
     for found in language.region_pattern.finditer(lower, start, end):
         if all(found.end() <= low or found.start() >= high for low, high in taken):
@@ -112,10 +119,15 @@ def find_places(text: str, lower: str, start: int, end: int, language: Language)
     return sorted(places)
 
 
-def _numerals(text: str, lower: str, start: int, end: int, grammar: _Patterns, language: Language) -> Iterator[Place]:
+def _numerals(
+    text: str, lower: str, start: int, end: int, language: Language, rules: frozenset[str]
+) -> Iterator[Place]:
     """Give the places with numerals; what one pattern has taken, no later one reads again."""
+    grammar = _compile(language)
     taken: list[Place] = []
     for rule in _RULES:
+        if rule not in rules and not (rule == "leading" and "numeral" in rules):
+            continue
         for found in getattr(grammar, rule).finditer(lower, start, end):
             if any(other.start <= found.start() < other.end for other in taken):
                 continue

@@ -39,8 +39,8 @@ def find_mentions(text: str, language: Language) -> list[Mention]:
         if skipped is not None and not sentence.topic:
             topic = _topic_of(skipped, lower, language) or topic
         skipped = None
-        cues, may_place = lexicon.find_cues(lower, sentence.start, sentence.end)
-        places = find_places(text, lower, sentence.start, sentence.end, language) if may_place else []
+        cues, rules = lexicon.find_cues(lower, sentence.start, sentence.end)
+        places = find_places(text, lower, sentence.start, sentence.end, language, rules) if rules else []
         cues = [cue for cue in cues if not _is_covered(cue, places)]
         organs = named_organs(cues, lower, language)
         if places or topic == "liver" or _names_liver(organs, cues, lower, language):

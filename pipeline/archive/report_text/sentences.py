@@ -17,7 +17,7 @@ _HEADING = re.compile(
     r"\s*(?:\d{1,2}[.)]\s*|[-*\u2022]\s*)?(?:([A-Za-z][A-Za-z /,&()-]{1,40}?)\s*:|([A-Z][A-Z /&]{3,40}?)\s*(?:\n|$))"
 )
 _ENTRY_NUMBER_LENGTH = 4
-_LONGEST_WORD = 12
+_LONGEST_ABBREVIATION = 8
 _LONGEST_SENTENCE = 1000
 _LONGEST_HEADING = 56
 
@@ -122,10 +122,12 @@ def _ends_sentence(text: str, lower: str, start: int, mark: re.Match[str], langu
 
 def _is_inside(lower: str, start: int, stop: int, language: Language) -> bool:
     """Tell whether a full stop belongs to an abbreviation or to the number of a list entry."""
-    if stop - start <= _ENTRY_NUMBER_LENGTH and lower[start:stop].strip().isdigit():
+    word = lower[max(lower.rfind(" ", start, stop) + 1, start) : stop]
+    if len(word) > _LONGEST_ABBREVIATION:
+        return False
+    if stop - start <= _ENTRY_NUMBER_LENGTH and word.strip().isdigit():
         return True
-    words = lower[max(start, stop - _LONGEST_WORD) : stop].split()
-    word = words[-1].lstrip("([-") if words else ""
+    word = word.strip("\n([-")
     is_number = word == language.number_sign and lower[stop + 1 : stop + 3].strip().isdigit()
     return is_number or word in language.abbreviations
 

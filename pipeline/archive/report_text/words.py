@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 from pipeline.archive.report_text.language import CUE_ORDER, Language
 
-PLACE = "place"
-"""Kind of a word that a place in the liver may be named with."""
 _WORD = re.compile(r"[a-z0-9\u00df-\u00ff]+")
 _HEAD_ENDS = (" ", "-", "/", "'", r"\s", r"\b", r"\.", "[-", "[ ", "(?=", "(?!", "(?: ", "(?:[- ")
 _KNOWN_WORDS = 200_000
@@ -22,12 +20,13 @@ SIMILAR = 0.75
 """Similarity from 0 to 1 from which a word is a misspelling of the word segment."""
 
 
-_Candidates = tuple[tuple[tuple[re.Pattern[str], str], ...], bool]
-"""The patterns that a word may begin with their kinds, and whether it may name a place."""
+_Candidates = tuple[tuple[tuple[re.Pattern[str], str], ...], frozenset[str]]
+"""The patterns that a word may begin with their kinds, and the kinds of places that it may name."""
+_NONE: frozenset[str] = frozenset()
 
 
 class Cue(NamedTuple):
-    """A word or phrase that means something, of one of the kinds of `CUE_ORDER`, or `place`."""
+    """A word or phrase that means something, of one of the kinds of `CUE_ORDER`."""
 
     start: int
     end: int
@@ -47,25 +46,30 @@ class Lexicon:
             for kind in CUE_ORDER
             for pattern in language.cues[kind]
         ]
-        self._place = re.compile("|".join(language.place_words))
+        self._places = {rule: re.compile(pattern) for rule, pattern in language.place_words.items()}
         self._segment = language.segment_noun
+        self._segment_word = re.compile(language.segment_word)
         self._known: dict[str, _Candidates] = {}
 
-    def find_cues(self, lower: str, start: int, end: int) -> tuple[list[Cue], bool]:
-        """Return the cues of a stretch of a report in order and without overlap, and whether it may name a place.
+    def find_cues(self, lower: str, start: int, end: int) -> tuple[list[Cue], frozenset[str]]:
+        """Return the cues of a stretch of a report in order and without overlap, and the places that it may name.
 
         Args:
             lower: The report in lower case.
             start: Where the stretch begins.
             end: Where it ends.
+
+        Returns:
+            Cues, and kinds of places as in `Language.place_words`, or `damaged`.
         """
         cues: list[Cue] = []
-        behind, placed = start, False
+        behind, rules = start, _NONE
         known = self._known
         for word in _WORD.finditer(lower, start, end):
             text = word[0]
-            candidates, place = known[text] if text in known else self._learn(text)
-            placed = placed or place
+            candidates, places = known[text] if text in known else self._learn(text)
+            if places:
+                rules |= places
             if not candidates or (at := word.start()) < behind:
                 continue
             for pattern, kind in candidates:
@@ -75,16 +79,18 @@ class Lexicon:
                     break
         if (question := lower.find("?", start, end)) >= 0:
             cues = sorted((*cues, Cue(question, question + 1, "doubt_before")))
-        return cues, placed
+        return cues, rules
 
     def _learn(self, word: str) -> _Candidates:
-        """Find the patterns that a word may begin, and whether it may name a place; remember both."""
+        """Find the patterns that a word may begin, and the places that it may name; remember both."""
         if len(self._known) >= _KNOWN_WORDS:
             self._known.clear()
         patterns = tuple((pattern, kind) for head, pattern, kind in self._heads if head.fullmatch(word))
-        places = self._place.fullmatch(word) is not None or is_misspelled(word, self._segment)
-        self._known[word] = patterns, places
-        return patterns, places
+        rules = {rule for rule, pattern in self._places.items() if pattern.fullmatch(word)}
+        if self._segment_word.fullmatch(word) is None and is_misspelled(word, self._segment):
+            rules.add("damaged")
+        self._known[word] = patterns, frozenset(rules)
+        return self._known[word]
 
 
 @lru_cache(maxsize=8)
