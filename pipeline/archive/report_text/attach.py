@@ -41,7 +41,7 @@ def named_organs(cues: Sequence[Cue], lower: str, language: Language) -> list[Cu
     for cue in cues:
         if cue.kind == "contact":
             contact = cue.end
-        elif cue.kind in ORGANS and primary.match(lower, cue.end):
+        elif cue.kind in ORGANS and cue.kind != "liver" and primary.match(lower, cue.end):
             organs.append(cue._replace(kind="other_organ"))
         elif cue.kind == "liver" or (cue.kind in ORGANS and (contact < 0 or "," in lower[contact : cue.start])):
             organs.append(cue)
@@ -111,8 +111,9 @@ def attach_place(
 
 def attach_organ(organ: Cue, findings: Sequence[Finding], lower: str) -> None:
     """Give an organ to the nearest finding; in a list of organs each goes to the same finding."""
-    if findings:
-        near = min(findings, key=lambda finding: _gap(organ.start, organ.end, finding, lower))
+    told = [finding for finding in findings if finding.kind != "neutral"]
+    if told:
+        near = min(told, key=lambda finding: _gap(organ.start, organ.end, finding, lower))
         near.organs.add(organ.kind)
 
 

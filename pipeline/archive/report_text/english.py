@@ -48,11 +48,12 @@ _SHORT_ORDINALS = ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th")
 
 ENGLISH = Language(
     triggers=entries(
-        "liver; hepat; seg; lob; hcc; caud; quadra; couinaud; dome; sect; sgt; vi/; i/v; iii; leber; h\u00edgado; fegato"
+        "liver; hepat; seg; lob; hcc; caud; quadra; couinaud; dome; sect; sg; vi/; i/v; iii",
+        "leber; h\u00edgado; fegato",
     ),
     short_triggers=entries(r"s[1-8]; 4[ab]; iv[ab]"),
     place_words={
-        "numeral": r"seg\w*|sgt|couinaud|(?:liver|leber)segment\w*",
+        "numeral": r"seg\w*|sgt?|couinaud|(?:liver|leber)segment\w*",
         "short": r"s\d[ab]?",
         "bare": r"4[ab]|iv[ab]|[iv]+",
         "region": (
@@ -62,7 +63,7 @@ ENGLISH = Language(
     },
     segment_word=(
         r"(?:(?:liver|leber)[- ]?)?(?:segmentectom(?:y|ies)(?: of)?|segm?s?(?:\.|\b)|couinaud(?: segments?)?"
-        r"|segment(?:s|e|en|o|i|os|er|es)?|sgt\.?)"
+        r"|segment(?:s|e|en|o|i|os|er|es)?|sgt?\.?)"
     ),
     segment_noun="segment",
     number_words={word: number for number, word in enumerate(_NUMBERS, start=1)},

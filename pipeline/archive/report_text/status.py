@@ -124,13 +124,15 @@ def _is_same(
     if "versus" in kinds and not (placed and finding.places) and not (last.negated and finding.negated):
         finding.unsettled = finding.unsettled or {last.kind, finding.kind} == {"generic", "benign"}
         return True
+    between = without_places(lower, last.end, finding.start, places)
+    if last.kind == "treatment" and not language.reason_words.isdisjoint(between.split()[:1]):
+        return True
     if finding.places or finding.negated or last.negated:
         return False
-    between = without_places(lower, last.end, finding.start, places)
     if finding.kind == "treatment":
         return placed and ("link" in kinds or language.apposition_breaks.isdisjoint(between.split()))
     if last.kind == "treatment":
-        return not language.reason_words.isdisjoint(between.split()[:1])
+        return False
     return not kinds.isdisjoint(("link", "doubt_before", "leaning")) or _is_apposition(finding, between, language)
 
 
