@@ -200,5 +200,51 @@ N|Right lower lobe S6 nodule.
 N|Pulmonary nodule segment 3 right upper lobe.
 N5|Hepatic artery branch to segment 5 is patent.
 N23|Biliary dilatation in segments II and III.
+P6|Liver cancer in segment 6.
+P8|Primary liver malignancy, segment VIII.
+P5|Colon cancer with a new liver lesion in segment 5.
+P7|Known breast cancer. Segment 7 metastasis.
+P6|History of colon cancer. New 2 cm lesion in segment 6 of the liver.
+A|History of colon cancer. No liver metastases.
+P4|72-year-old with HCC. 4 cm tumor in segment 4.
+P6|Pancreatic adenocarcinoma with liver metastasis in segment 6.
+P78|Segments VII and VIII: confluent metastases, 7 cm.
+P5|Metastasis within segment V; the remaining segments are unremarkable.
+P23|Left lateral segment mass.
+P67|There are 2 lesions in the right lobe, in segments 6 and 7.
+P6|Lesion in Sg 6.
+P6|Lesion in segment VI which was not present previously.
+P8|Segment VIII HCC without macrovascular invasion.
+P6|Segment 6 lesion shows no washout and is consistent with metastasis.
+P5|Mass in segment 5, no biliary dilatation.
+P6|Mass in segment 6. No other focal lesions. The portal vein is patent.
+P4|Nodule in segment 4 measuring 12 mm (series 4, image 32), suspicious.
+A|No suspicious focal liver lesion. No biliary dilatation.
+A7|No evidence of residual tumor in segment 7.
+A6|There is no evidence of a mass in segment 6.
+A|Neither focal lesions nor biliary dilatation in the liver.
+U5|Segment 5 lesion, favor metastasis over abscess.
+U7|7 mm hypodensity in segment 7, statistically a cyst, but metastasis cannot be excluded.
+U6|Suspected but unproven metastasis in segment 6 cannot be ruled out.
+U8|Focal arterial enhancement in segment 8, possibly a shunt.
+B5|Arterially enhancing lesion in segment 5 with central scar consistent with FNH.
+B7|The segment 7 lesion is a hemangioma.
+B4|Unchanged 14 mm cyst in segment IVa.
+B8|Stable hepatic hemangiomas, the largest in segment 8.
+H6|Postoperative changes following resection of segments 6.
+H7|Surgical resection of a segment 7 metastasis in 2018.
+H58|Prior right anterior sectionectomy of segments 5 and 8.
+N|Segment 6 and 7 of the right lung contain nodules.
+N|Third segment of the duodenum is dilated.
+N|L5/S1 disc herniation. S1 segment sclerosis.
+P6|Hepatocellular carcinoma (HCC) in segment 6, T2N0M0, stage II.
+P37|HCC: segment III 18mm; segment VII 25mm.
+P5678|Multifocal HCC of the right hepatic lobe.
+P2|mass seg. II. cyst seg. IV.
+P8|The 22 mm segment 8 lesion previously measured 18 mm.
+P6|Previously noted 12 mm lesion in segment 6 now measures 18 mm.
+P7|Segment 7 metastasis is smaller.
+P8|Interval decrease in size of segment 8 metastasis.
+P5|Multiple cysts are present; additionally there is a solid mass in segment 5.
 """
 """These were written after the rules, to find what they lack."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.archive.report_text.english import ENGLISH
+from pipeline.archive.report_text.language import CUE_ORDER
 from pipeline.archive.report_text.places import find_places
 from pipeline.archive.report_text.report import read_report
 from pipeline.archive.report_text.sentences import split_sentences, to_lower
@@ -114,6 +116,31 @@ def test_a_lobe_with_several_tumors_stays():
 def test_the_section_of_a_sentence_dates_it():
     text = "INDICATION: HCC in segment 5.\nCOMPARISON: Lesion in segment 4.\nFINDINGS: Mass in segment 8."
     assert read(text) == {"historical": {4, 5}, "present": {8}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FINDINGS:\r\nLiver:\r\n A mass in\r\nsegment VI.\r\n\r\nSpleen: Normal.\r\nIMPRESSION\r\n1. HCC in segment 6.",
+        "LIVER\nMass in segment 6\n\nKIDNEYS\nNo mass\n",
+        "CLINICAL HISTORY\nHCC segment 5\nFINDINGS\nHCC in segment 6",
+        "Thyroid: nodule in the right lobe. Liver: HCC in segment 6. Lungs: nodule in segment 3.",
+    ],
+)
+def test_layouts_of_reports(text):
+    assert read_report(text).segments == (6,)
+
+
+def test_another_language_is_another_set_of_words():
+    cues = dict.fromkeys(CUE_ORDER, ()) | {"generic": ("haard",), "negation_before": ("geen",), "liver": ("lever",)}
+    language = replace(ENGLISH, cues=cues, triggers=("lever", "segment"))
+    assert read_report("Haard in segment 6.", language).segments == (6,)
+    assert read_report("Geen haard in de lever.", language).status == "absent"
+
+
+def test_a_language_without_a_kind_of_cue_is_an_error():
+    with pytest.raises(ValueError, match="do not match"):
+        replace(ENGLISH, cues={"generic": ("haard",)})
 
 
 def test_sentences_end_where_they_end():

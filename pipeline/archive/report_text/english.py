@@ -99,8 +99,8 @@ ENGLISH = Language(
         )
     ),
     continuations=(
-        r"(?:this|these|it|they|which|findings? (?:is|are)|appearances?|features?|correspond\w*|consistent|compatible"
-        r"|likely|favou?r\w*|(?:enhancement|imaging) (?:pattern|features|characteristics))\b"
+        r"(?:this|these|it|they|both|which|li-?rads|lr-?\d|findings? (?:is|are)|appearances?|features?|correspond\w*"
+        r"|consistent|compatible|likely|favou?r\w*|(?:enhancement|imaging) (?:pattern|features|characteristics))\b"
     ),
     sections=_SECTIONS,
 )

@@ -129,6 +129,8 @@ def _is_same(
         return True
     if finding.places or finding.negated or last.negated:
         return False
+    if finding.kind == "doubtful":
+        return True
     if finding.kind == "treatment":
         return placed and ("link" in kinds or language.apposition_breaks.isdisjoint(between.split()))
     if last.kind == "treatment":
