@@ -13,16 +13,19 @@ from pipeline.steps import EXIT_DONE, Step
 def main(config: PipelineConfig) -> int:
     """Write `slices/`, `references/` and, last for each accepted volume, its row in `volumes/`."""
     with Step.begin(config, "ingest", uses=("source", "phantom", "grid", "couinaud")) as step:
-        later = [name for name in step.run.names("reports") if name != "ingest.json"]
+        later = set(step.run.names("reports")) - {"ingest.json", "extract_labels.json"}
         if step.committed and (later or step.exit_code == EXIT_DONE):
             return step.exit_code  # rejected cases are tried again until a later step has used the accepted ones
         from pipeline.archive.catalog import list_cases
+        from pipeline.archive.reports import write_review
         from pipeline.couinaud import prepare
         from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases
         from pipeline.stages.session import ray_session
 
         config = replace(config, couinaud=prepare(config.couinaud))
         cases, rejections = list_cases(config)
+        if config.source.reports:
+            write_review(step.run, rejections)
         reasons = commit_outcomes(step.run, rejections)
         pending = find_pending(step.run, cases)
         with ray_session(config.ray):

@@ -20,13 +20,16 @@ def read(tmp_path, data: bytes | str, **options):
     [
         ("", ()), ("4;5", (4, 5)), ("8 1", (1, 8)), ("VI|vii", (6, 7)), ("4a/4b", (4,)), ("IVa", (4,)), ("6.0", (6,)),
         ("5;5;V", (5,)), (" 3 , 2 ", (2, 3)), ("I;II;III;IV;V;VI;VII;VIII", (1, 2, 3, 4, 5, 6, 7, 8)),
+        ("5-8", (5, 6, 7, 8)), ("V \u2013 VII;2", (2, 5, 6, 7)), ("4a-4b", (4,)), ("6-6", (6,)),
     ],
 )  # fmt: skip
 def test_segments_are_read(text, segments):
     assert parse_segments(text) == segments
 
 
-@pytest.mark.parametrize("token", ["0", "9", "12", "IX", "IIX", "4c", "6.5", "-1", "none", "nan", "²", "5-8"])
+@pytest.mark.parametrize(
+    "token", ["0", "9", "12", "IX", "IIX", "4c", "6.5", "-1", "none", "nan", "²", "8-5", "5-9", "5-6-7", "5-"]
+)
 def test_a_wrong_segment_is_quoted(token):
     with pytest.raises(CaseError, match=r"names segment '.+', expected 1\.\.8") as caught:
         parse_segments(f"4;{token}")

@@ -11,9 +11,11 @@ from pathlib import Path
 from pipeline.archive import ircad, msd
 from pipeline.archive.cases import CaseFiles, CaseSource
 from pipeline.archive.checks import lay_on_grid, to_labels
-from pipeline.archive.labels import LabelTable, VolumeLabel, read_labels, unsafe_id_error
+from pipeline.archive.labels import LabelTable, VolumeLabel, read_labels, read_splits, unsafe_id_error
 from pipeline.archive.nifti import read_nifti
 from pipeline.archive.quarantine import Rejection
+from pipeline.archive.report_table import find_columns
+from pipeline.archive.reports import read_report_labels
 from pipeline.archive.vessels import read_vessel_mask
 from pipeline.archive.volume_ids import ircad_id, is_safe_id, replacement_id
 from pipeline.arrays import SEGMENT_COUNT, UInt8Array
@@ -32,7 +34,7 @@ _READ = {"msd": msd.read_study, "ircad": ircad.read_study}
 def list_cases(config: PipelineConfig, *, labels_required: bool = True) -> tuple[list[CaseSource], list[Rejection]]:
     """Return the cases of the source and those that are set aside before anything is read, both by id.
 
-    Only folders and the label table are looked at; no image is opened.
+    Only folders and the table of labels or reports are looked at; no image is opened.
 
     Args:
         config: Names the source.
@@ -41,7 +43,8 @@ def list_cases(config: PipelineConfig, *, labels_required: bool = True) -> tuple
 
     Returns:
         Cases, and rejections with the codes `LABEL_MISSING`, `IMAGE_MISSING`, `LIVER_MISSING`, `UNSAFE_ID`,
-        `SEGMENT_LABEL`, `SPLIT_UNKNOWN` and `LABEL_CONFLICT`. An id is in one of the lists and only once.
+        `SEGMENT_LABEL`, `SPLIT_UNKNOWN` and `LABEL_CONFLICT`; from reports also `LABEL_UNCERTAIN`,
+        `LABEL_NO_SEGMENT`, `LABEL_NO_STATEMENT` and `STATUS_UNKNOWN`. An id is in one of the lists and only once.
 
     Raises:
         RefusedInputError: If the source or label table cannot be used, or no case is left.
@@ -50,13 +53,8 @@ def list_cases(config: PipelineConfig, *, labels_required: bool = True) -> tuple
         return _phantom_cases(config), []
     source = config.source
     root = _folder(source.path, "source.path")
-    labels = Path(source.labels).expanduser().absolute() if source.labels else root / "volume_labels.csv"
     files = _FIND[source.layout](root)
-    if labels_required or source.labels or labels.exists():
-        table = read_labels(labels, _canonical(source))
-    else:
-        table = LabelTable(dict.fromkeys(filter(is_safe_id, files), VolumeLabel((), "train")), {})
-    cases, rejections = _join(files, table, source, root)
+    cases, rejections = _join(files, _read_table(source, root, files, labels_required), source, root)
     if not cases:
         counts = ", ".join(f"{code} {count}" for code, count in Counter(item.code for item in rejections).items())
         raise RefusedInputError(
@@ -141,9 +139,9 @@ def _case(name: str, files: CaseFiles | None, table: LabelTable, layout: str) ->
     if not is_safe_id(name):
         raise unsafe_id_error(name)
     if name not in table.labels:
-        raise CaseError("LABEL_MISSING", "there is an image, but no row in the label table", _STEP)
+        raise CaseError("LABEL_MISSING", f"there is an image, but no row in the {table.name}", _STEP)
     if files is None or not files.image:
-        raise CaseError("IMAGE_MISSING", "there is a row in the label table, but no image", _STEP)
+        raise CaseError("IMAGE_MISSING", f"there is a row in the {table.name}, but no image", _STEP)
     if not files.masks:
         raise CaseError("LIVER_MISSING", "there is an image, but no mask of the liver", _STEP)
     label = table.labels[name]
@@ -154,6 +152,19 @@ def _companion(folder: Path | None, name: str) -> str:
     """Return the path of a case's file in a folder; empty if there is none."""
     path = folder / f"{name}.nii.gz" if folder else None
     return str(path) if path and path.is_file() else ""
+
+
+def _read_table(source: SourceConfig, root: Path, files: Mapping[str, CaseFiles], required: bool) -> LabelTable:
+    """Return the labels from the report table if there is one, else from the label table, which may not be required."""
+    labels = Path(source.labels).expanduser().absolute() if source.labels else root / "volume_labels.csv"
+    if not source.reports:
+        if required or source.labels or labels.exists():
+            return read_labels(labels, _canonical(source))
+        return LabelTable(dict.fromkeys(filter(is_safe_id, files), VolumeLabel((), "train")), {})
+    reports = Path(source.reports).expanduser().absolute()
+    columns = find_columns(reports, source.report_id_column, source.report_text_column)
+    splits = read_splits(labels, _canonical(source)) if source.labels else None
+    return read_report_labels(reports, columns, _canonical(source), splits)
 
 
 def _read_couinaud_map(case: CaseSource, image: Geometry, record: Callable[[bytes], object]) -> UInt8Array | None:

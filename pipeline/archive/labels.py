@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.archive.quarantine import Rejection
+from pipeline.archive.text_tables import encoding_of
 from pipeline.archive.volume_ids import is_safe_id, replacement_id
 from pipeline.errors import CaseError, RefusedInputError
 
@@ -28,6 +29,8 @@ _SEGMENTS = (
     | dict.fromkeys(("4A", "4B", "IVA", "IVB"), 4)
 )
 """Every spelling of a segment, in upper case."""
+_DASH = re.compile(r"\s*[-\u2010-\u2015]\s*")
+"""A range's dash, as keyboards and word processors write it."""
 _TOKEN_LENGTH = 8
 """Longer cells are not quoted: they may be free text about a patient."""
 
@@ -50,10 +53,17 @@ class VolumeLabel:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """The labels that can be used and the rows that cannot, by volume id; no id is in both."""
+    """The labels that can be used and the rows that cannot, by volume id; no id is in both.
+
+    Args:
+        labels: Usable labels.
+        rejections: Why the others are not.
+        name: The table in words, for messages.
+    """
 
     labels: dict[str, VolumeLabel]
     rejections: dict[str, Rejection]
+    name: str = "label table"
 
 
 @dataclass(frozen=True)
@@ -68,9 +78,10 @@ class _Row:
 def read_labels(path: Path, canonical: Callable[[str], str] = str) -> LabelTable:
     """Read a label table.
 
-    The table is UTF-8 text (with or without byte order mark) of columns `volume_id`, `segments` and perhaps `split`,
-    separated by commas, semicolons or tabs; further columns are ignored. All cells are text, so that no id loses its
-    leading zeros. Segments are separated by `;`, `,`, `/`, `|` or spaces and written as `parse_segments` reads them.
+    The table is UTF-8 text (with or without byte order mark), or UTF-16 with one, of columns `volume_id`, `segments`
+    and perhaps `split`, separated by commas, semicolons or tabs; further columns are ignored. All cells are text, so
+    that no id loses its leading zeros. Segments are separated by `;`, `,`, `/`, `|` or spaces and written as
+    `parse_segments` reads them.
     Rows that repeat an id with the same label count once.
 
     Args:
@@ -80,9 +91,28 @@ def read_labels(path: Path, canonical: Callable[[str], str] = str) -> LabelTable
     Raises:
         RefusedInputError: If there is no such file, a column is missing, or a line is not a row of the table.
     """
+    return _read(path, canonical, _REQUIRED)
+
+
+def read_splits(path: Path, canonical: Callable[[str], str] = str) -> LabelTable:
+    """Read a table `volume_id, split` without segments, for volumes whose labels come from elsewhere.
+
+    Returns:
+        Labels without segments, and the rows that make no sense.
+
+    Raises:
+        RefusedInputError: As `read_labels`, and if there is a column `segments`: it would contradict the reports.
+    """
+    if "segments" in _table_names(_text(path)):
+        raise RefusedInputError("label table: it has a column segments, but labels come from reports; give one of them")
+    return _read(path, canonical, ("volume_id", "split"))
+
+
+def _read(path: Path, canonical: Callable[[str], str], required: tuple[str, ...]) -> LabelTable:
+    """Read a table with some columns; duplicates merge or conflict."""
     labels: dict[str, VolumeLabel] = {}
     rejections: dict[str, Rejection] = {}
-    for row in _rows(path):
+    for row in _rows(path, required):
         volume_id = canonical(row.volume_id)
         safe = is_safe_id(volume_id)
         key = volume_id if safe else replacement_id(volume_id)
@@ -98,18 +128,18 @@ def read_labels(path: Path, canonical: Callable[[str], str] = str) -> LabelTable
 def parse_segments(text: str) -> tuple[int, ...]:
     """Return the segments 1..8 that a cell names, ascending and each once; empty for an empty cell.
 
-    A segment is a number 1..8, a Roman numeral I..VIII, or `4a`, `4b`, `IVa`, `IVb`, which are 4. `6.0` is 6:
-    spreadsheets and data frames write whole numbers so when a column has empty cells.
+    A segment is a number 1..8, a Roman numeral I..VIII, or `4a`, `4b`, `IVa`, `IVb`, which are 4; `5-8` is all
+    from 5 to 8. `6.0` is 6: spreadsheets and data frames write whole numbers so when a column has empty cells.
 
     Raises:
         CaseError: `SEGMENT_LABEL` if a token is none of these.
 
     Example:
-        >>> parse_segments("IVa/4b; VIII|6.0")
-        (4, 6, 8)
+        >>> parse_segments("IVa/4b; VIII|6.0"), parse_segments("V-VII")
+        ((4, 6, 8), (5, 6, 7))
     """
-    tokens = [token for token in re.split(r"[;,/|\s]+", text) if token]
-    return tuple(sorted({_segment(token) for token in tokens}))
+    tokens = [token for token in re.split(r"[;,/|\s]+", _DASH.sub("-", text)) if token]
+    return tuple(sorted({segment for token in tokens for segment in _segments(token)}))
 
 
 def unsafe_id_error(volume_id: str) -> CaseError:
@@ -118,11 +148,13 @@ def unsafe_id_error(volume_id: str) -> CaseError:
     return CaseError("UNSAFE_ID", f"the id of {len(volume_id)} characters is not {rule}", "list")
 
 
-def _segment(token: str) -> int:
-    """Return the segment that one token names."""
-    if token.upper() not in _SEGMENTS:
+def _segments(token: str) -> range:
+    """Return the segments that one token names: one, or those of a range."""
+    ends = [_SEGMENTS.get(end.upper()) for end in token.split("-")]
+    first, last = ends[0], ends[-1]
+    if first is None or last is None or len(ends) > 2 or first > last:
         raise CaseError("SEGMENT_LABEL", f"the label names segment {_quote(token)}, expected 1..8", "list")
-    return _SEGMENTS[token.upper()]
+    return range(first, last + 1)
 
 
 def _parse(row: _Row, safe: bool) -> VolumeLabel:
@@ -140,13 +172,13 @@ def _quote(text: str) -> str:
     return f"'{text}'" if len(text) <= _TOKEN_LENGTH else f"a text of {len(text)} characters"
 
 
-def _rows(path: Path) -> Iterator[_Row]:
+def _rows(path: Path, required: tuple[str, ...]) -> Iterator[_Row]:
     """Give the rows of the table that are not blank."""
     text = _text(path)
     header = text.split("\n", 1)[0]
-    delimiter = next((mark for mark in _DELIMITERS if set(_REQUIRED) <= set(_names(header, mark))), None)
+    delimiter = next((mark for mark in _DELIMITERS if set(required) <= set(_names(header, mark))), None)
     if delimiter is None:
-        raise RefusedInputError(f"label table: the first line must name the columns {' and '.join(_REQUIRED)}")
+        raise RefusedInputError(f"label table: the first line must name the columns {' and '.join(required)}")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     names = [name.strip().lower() for name in next(reader)]
     try:
@@ -165,7 +197,13 @@ def _row(names: list[str], fields: list[str], line: int) -> _Row:
     cells = dict(zip(names, (field.strip() for field in fields), strict=True))
     if not cells["volume_id"]:
         raise RefusedInputError(f"label table, line {line}: no volume_id")
-    return _Row(cells["volume_id"], cells["segments"], cells.get("split", ""))
+    return _Row(cells["volume_id"], cells.get("segments", ""), cells.get("split", ""))
+
+
+def _table_names(text: str) -> set[str]:
+    """Return the column names of a table under every delimiter."""
+    header = text.split("\n", 1)[0]
+    return {name for mark in _DELIMITERS for name in _names(header, mark)}
 
 
 def _names(header: str, delimiter: str) -> list[str]:
@@ -176,7 +214,7 @@ def _names(header: str, delimiter: str) -> list[str]:
 def _text(path: Path) -> str:
     """Read the table with line feeds only; bytes that are not UTF-8 become marks that no safe id contains."""
     try:
-        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+        text = path.read_bytes().decode(encoding_of(path), errors="replace")
     except OSError as error:
         raise RefusedInputError(f"label table {str(path)!r} cannot be read: {error.strerror}") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")
