@@ -7,10 +7,8 @@ row with a reason instead. The driver sees narrow rows only: it commits a volume
 from __future__ import annotations
 
 import json
-import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from pipeline.archive.catalog import read_case
 from pipeline.archive.quarantine import Rejection, remove_rejection, write_rejection
 from pipeline.config import GridConfig, PipelineConfig
 from pipeline.couinaud import construct
-from pipeline.errors import CaseError
+from pipeline.errors import CaseError, describe_error
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, native_references_schema, references_schema, slices_schema
 from pipeline.slabs import VolumeRow, slab_name, write_volume_row
@@ -40,7 +38,6 @@ from pipeline.volume import Volume
 if TYPE_CHECKING:
     import ray.data
 
-_PACKAGE = Path(__file__).parents[1]
 _REASON = ("code", "message", "step")
 _PLANES = {"hu": np.int16, "liver_mask": np.bool_, "couinaud_map": np.uint8, "reference_mask": np.bool_}
 
@@ -72,7 +69,7 @@ class DecodeVolume(Stage):
             yield _rejected_row(case.volume_id, error.code, error.message, error.step)
             return
         except Exception as error:  # one poisoned file must not stop an archive
-            yield _rejected_row(case.volume_id, "UNEXPECTED", _describe(error), "decode")
+            yield _rejected_row(case.volume_id, "UNEXPECTED", describe_error(error), "decode")
             return
         described = pack_volume(volume_row(volume, plan))
         _write_native_reference(self.run, volume)
@@ -265,12 +262,3 @@ def _rejected_row(volume_id: str, code: str, message: str, step: str) -> Row:
     """Return a row that carries a reason instead of a slab."""
     empty = {"slab": 0, "volume": "", "slice_index": b"", "box": [0, 0, 0, 0], **dict.fromkeys(_PLANES, b"")}
     return {"volume_id": volume_id, **empty, "code": code, "message": message, "step": step}
-
-
-def _describe(error: Exception) -> str:
-    """Return the exception's type and the innermost place in this package, never its text: it may name a patient."""
-    place = "outside the package"
-    for frame in traceback.extract_tb(error.__traceback__):
-        if Path(frame.filename).is_relative_to(_PACKAGE):
-            place = f"{Path(frame.filename).relative_to(_PACKAGE.parent).as_posix()}:{frame.lineno}"
-    return f"{type(error).__name__} at {place}"
