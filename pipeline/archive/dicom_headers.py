@@ -1,7 +1,8 @@
 """What the pipeline wants to know of one DICOM slice before it decodes a pixel.
 
 Only the attributes named here are parsed. The patient id is among them for one reason, to notice two patients in one
-series, and is kept as a hash; names, dates and texts are never read.
+series, and is kept as a hash; the acquisition's time for another, to tell two phases apart, and leaves this package as
+an order. Names, dates and texts are never read. A frame of an enhanced object is a slice like any other.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import io
 import struct
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,8 +32,29 @@ _HEADER_KEYWORDS = [
     "Modality", "SeriesInstanceUID", "FrameOfReferenceUID", "PatientID", "Rows", "Columns", "NumberOfFrames",
     "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation",
     "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "RescaleSlope", "RescaleIntercept",
+    "SOPClassUID", "SOPInstanceUID", "AcquisitionNumber", "TemporalPositionIdentifier", "AcquisitionTime",
+    "ContentTime", "LossyImageCompression", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
-_PIXEL_KEYWORDS = [*_HEADER_KEYWORDS, "HighBit", "PlanarConfiguration", "PixelData"]
+_PIXEL_KEYWORDS = [
+    *_HEADER_KEYWORDS, "HighBit", "PlanarConfiguration", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
+    "PixelData",
+]  # fmt: skip
+_FRAME_MACROS = (
+    "PixelMeasuresSequence", "PlaneOrientationSequence", "PlanePositionSequence", "PixelValueTransformationSequence",
+    "FrameContentSequence",
+)  # fmt: skip
+_FRAME_KEYWORDS = {
+    "FrameAcquisitionNumber": "AcquisitionNumber",
+    "TemporalPositionIndex": "TemporalPositionIdentifier",
+    "FrameAcquisitionDateTime": "AcquisitionTime",
+}
+"""What enhanced objects call differently."""
+_ENHANCED = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
+"""Enhanced CT, and legacy CT converted to it."""
+_LOSSY_SYNTAXES = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81")
+"""JPEG baseline, JPEG extended, JPEG-LS near-lossless. JPEG 2000 may or may not lose; the attribute says so."""
+_PREFIX_OFFSET, _PREFIX = 128, b"DICM"
+_FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 
 
 def dicom_errors() -> tuple[type[Exception], ...]:
@@ -58,6 +80,11 @@ class SliceHeader:
         orientation: Direction cosines along a row, then along a column (LPS).
         position_mm: Center of the first pixel as x, y, z (LPS).
         rescale: Slope and intercept from stored values to HU; None if there are none, as in masks.
+        index: Frame of the file.
+        acquisition: Acquisition number, or empty.
+        temporal: Temporal position, or empty.
+        time: Acquisition or content time, or empty; only its order may be used.
+        lossy: Whether the pixels went through a lossy compression.
     """
 
     member: Member = field(repr=False)
@@ -70,37 +97,75 @@ class SliceHeader:
     orientation: Vector
     position_mm: Vector
     rescale: Vector | None
+    index: int = 0
+    acquisition: str = ""
+    temporal: str = ""
+    time: str = field(default="", repr=False)
+    lossy: bool = False
 
 
-def parse(data: bytes, what: str, *, pixels: bool = False) -> pydicom.Dataset:
-    """Parse one DICOM file, only the attributes that this module names.
+def is_dicom(stream: IO[bytes]) -> bool:
+    """Tell whether a file begins as DICOM does, with its prefix or, as old files do, with the first element."""
+    stream.seek(0)
+    head = stream.read(_PREFIX_OFFSET + len(_PREFIX))
+    stream.seek(0)
+    return head[_PREFIX_OFFSET:] == _PREFIX or head[:2] in _FIRST_GROUPS
+
+
+def parse(
+    source: bytes | IO[bytes], what: str, *, pixels: bool = False, keywords: Sequence[str] = _HEADER_KEYWORDS
+) -> pydicom.Dataset:
+    """Parse one DICOM file, only the attributes that this module names, or those of `keywords`.
+
+    Args:
+        source: The file.
+        what: The series in words.
+        pixels: Also read the pixels, not decoded.
+        keywords: What to read without pixels.
 
     Raises:
         CaseError: `DICOM_UNREADABLE`.
     """
     import pydicom
 
-    keywords = _PIXEL_KEYWORDS if pixels else _HEADER_KEYWORDS
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    tags = _PIXEL_KEYWORDS if pixels else keywords
     try:
         with warnings.catch_warnings():  # pydicom's warnings quote values
             warnings.simplefilter("ignore")
-            return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=not pixels, specific_tags=list(keywords))
+            if is_dicom(stream):
+                dataset = pydicom.dcmread(stream, stop_before_pixels=not pixels, specific_tags=list(tags), force=True)
+                _complete_meta(dataset)
+                return dataset
     except dicom_errors():
-        raise CaseError("DICOM_UNREADABLE", f"{what}: a file of {len(data)} bytes is not readable as DICOM") from None
+        pass
+    raise CaseError("DICOM_UNREADABLE", f"{what}: a file of {_size(stream)} bytes is not readable as DICOM") from None
 
 
-def read_header(member: Member, data: bytes, what: str) -> SliceHeader:
-    """Check one file and return its header.
+def read_headers(member: Member, dataset: pydicom.Dataset, digest: bytes, what: str) -> list[SliceHeader]:
+    """Check one file and return the header of each of its frames; commonly it has one.
+
+    Args:
+        member: The file.
+        dataset: What `parse` gave.
+        digest: What is equal for exact copies of the file, such as its hash.
+        what: The series in words.
 
     Raises:
-        CaseError: `DICOM_UNREADABLE`, `NOT_CT`, `NOT_GRAYSCALE`, `MULTIFRAME`, `MATRIX_SIZE`, `PIXEL_SPACING_INVALID`,
+        CaseError: `NOT_CT`, `NOT_GRAYSCALE`, `MULTIFRAME`, `MATRIX_SIZE`, `PIXEL_SPACING_INVALID`,
             `ORIENTATION_INVALID`, `POSITION_MISSING` or `RESCALE_INVALID`.
     """
-    dataset = parse(data, what)
-    _require_plain_ct(dataset, what)
+    _require_gray_ct(dataset, what)
+    frames = _frames(dataset, what)
+    slices = [_read_frame(member, frame, digest, index, what) for index, frame in enumerate(frames)]
+    return [replace(item, lossy=True) for item in slices] if _is_lossy(dataset) else slices
+
+
+def _read_frame(member: Member, dataset: pydicom.Dataset, digest: bytes, index: int, what: str) -> SliceHeader:
+    """Return the header of one slice."""
     return SliceHeader(
         member=member,
-        digest=hashlib.sha256(data).digest(),
+        digest=digest + index.to_bytes(4, "big"),
         series=_text(dataset, "SeriesInstanceUID"),
         patient=hashlib.sha256(_text(dataset, "PatientID").encode()).digest(),
         frame=_text(dataset, "FrameOfReferenceUID"),
@@ -109,20 +174,72 @@ def read_header(member: Member, data: bytes, what: str) -> SliceHeader:
         orientation=_orientation(dataset, what),
         position_mm=_numbers(dataset, "ImagePositionPatient", 3, "POSITION_MISSING", what),
         rescale=_rescale(dataset, what),
+        index=index,
+        acquisition=_text(dataset, "AcquisitionNumber"),
+        temporal=_text(dataset, "TemporalPositionIdentifier"),
+        time=_text(dataset, "AcquisitionTime") or _text(dataset, "ContentTime"),
     )
 
 
-def _require_plain_ct(dataset: pydicom.Dataset, what: str) -> None:
-    """Check that a file is one gray CT slice, not a secondary capture, an enhanced object or another modality."""
+def _complete_meta(dataset: pydicom.Dataset) -> None:
+    """Name the transfer syntax of a file without meta information: its pixels are plain, and pydicom saw the rest."""
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if not dataset.file_meta and not dataset.preamble and dataset.original_encoding[1]:
+        implicit = dataset.original_encoding[0]
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+
+
+def _size(stream: IO[bytes]) -> int:
+    """Return the length of a file."""
+    return stream.seek(0, io.SEEK_END)
+
+
+def _is_lossy(dataset: pydicom.Dataset) -> bool:
+    """Tell whether a file says that its pixels are not those of the scanner, or its transfer syntax does."""
+    syntax = dataset.file_meta.get("TransferSyntaxUID", "")
+    return _text(dataset, "LossyImageCompression") == "01" or syntax in _LOSSY_SYNTAXES
+
+
+def _frames(dataset: pydicom.Dataset, what: str) -> list[pydicom.Dataset]:
+    """Return one dataset per frame, each with what all frames share and what is its own."""
+    count = _integer(dataset, "NumberOfFrames", 1)
+    if _text(dataset, "SOPClassUID") not in _ENHANCED:
+        if count != 1:
+            raise CaseError("MULTIFRAME", f"{what}: a file has {count} frames, expected one slice per file")
+        return [dataset]
+    own = _value(dataset, "PerFrameFunctionalGroupsSequence") or []
+    if len(own) != count:
+        raise CaseError("MULTIFRAME", f"{what}: a file has {count} frames and describes {len(own)}, expected as many")
+    shared = _value(dataset, "SharedFunctionalGroupsSequence") or []
+    return [_merge(dataset, [*shared[:1], frame]) for frame in own]
+
+
+def _merge(dataset: pydicom.Dataset, groups: Sequence[pydicom.Dataset]) -> pydicom.Dataset:
+    """Return a frame's attributes as those of a slice of its own."""
+    import pydicom
+
+    frame = pydicom.Dataset()
+    for keyword in _HEADER_KEYWORDS[:-2]:
+        if keyword in dataset:
+            setattr(frame, keyword, _value(dataset, keyword))
+    for macro in (_value(group, name) for group in groups for name in _FRAME_MACROS):
+        for element in macro[0] if macro else ():
+            keyword = _FRAME_KEYWORDS.get(element.keyword, element.keyword)
+            if keyword in _HEADER_KEYWORDS:
+                setattr(frame, keyword, element.value)
+    return frame
+
+
+def _require_gray_ct(dataset: pydicom.Dataset, what: str) -> None:
+    """Check that a file is gray CT, not a secondary capture or another modality."""
     modality, photometric = _text(dataset, "Modality"), _text(dataset, "PhotometricInterpretation")
     if modality != "CT":
         raise CaseError("NOT_CT", f"{what}: a file has another modality, expected CT")
-    samples, frames = _integer(dataset, "SamplesPerPixel", 1), _integer(dataset, "NumberOfFrames", 1)
+    samples = _integer(dataset, "SamplesPerPixel", 1)
     if photometric != "MONOCHROME2" or samples != 1:
         message = f"{what}: a file has {samples} samples per pixel and is not plain gray, expected MONOCHROME2 with 1"
         raise CaseError("NOT_GRAYSCALE", message)
-    if frames != 1:
-        raise CaseError("MULTIFRAME", f"{what}: a file has {frames} frames, expected one slice per file")
 
 
 def _matrix(dataset: pydicom.Dataset, what: str) -> tuple[int, int]:

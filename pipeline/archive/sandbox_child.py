@@ -96,7 +96,7 @@ def _send(connection: socket.socket, values: dict[str, Any], arrays: Mapping[str
 def _share(values: NDArray[Any]) -> int:
     """Return anonymous memory that holds an array."""
     descriptor = os.memfd_create("array", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    data = memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+    data: memoryview = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
     while data:
         data = data[os.write(descriptor, data) :]
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
