@@ -38,11 +38,15 @@ RESOURCE_SETTINGS = frozenset(
         "maximum_failures",
         "prediction_actors",
         "prediction_batch_size",
+        "decoder_memory_mb",
+        "decoder_seconds",
+        "reidentification",
     }
 )
 """Settings that say where a step runs, not what it does: they may change when a run is taken up again."""
 
-Layout = Literal["msd", "ircad", "phantom"]
+Layout = Literal["msd", "ircad", "dicom", "phantom"]
+Repair = Literal["tilt", "spacing"]
 CouinaudMethod = Literal["auto", "precomputed", "network", "planes", "territories", "shape"]
 
 
@@ -53,11 +57,31 @@ class SourceConfig:
     path: Annotated[str, tyro.conf.arg(aliases=["--source"])] = ""
     """Folder of the archive. Empty for the phantom layout, which needs nothing on disk."""
     layout: Annotated[Layout, tyro.conf.arg(aliases=["--layout"])] = "msd"
-    """How the folder is laid out: `msd`, `ircad` (3D-IRCADb-01 as distributed) or `phantom`."""
+    """How the folder is laid out: `msd`, `ircad` (3D-IRCADb-01 as distributed), `dicom` (a tree of DICOM files, zipped
+    or not) or `phantom`."""
     labels: Annotated[str, tyro.conf.arg(aliases=["--labels"])] = ""
-    """Table `volume_id, segments[, split]`. Empty means `volume_labels.csv` in the source folder."""
+    """Table `volume_id, segments[, split]`; for DICOM, `series` or `accession` may stand for `volume_id`. Empty means
+    `volume_labels.csv` in the source folder."""
     couinaud_maps: Annotated[str, tyro.conf.arg(aliases=["--couinaud-maps"])] = ""
     """Folder of `VOLUME.nii.gz` label maps 1..8. Empty means `couinaudTr` in the source folder."""
+    masks: Annotated[str, tyro.conf.arg(aliases=["--masks"])] = ""
+    """DICOM: folder of liver masks named by volume id, series or accession (`.nii.gz`, or `.dcm` for a DICOM SEG)."""
+    id_key: Annotated[str, tyro.conf.arg(aliases=["--id-key"])] = ""
+    """DICOM: file with the site's secret for volume ids. Empty takes the environment's LIVER_ID_KEY, else a key that is
+    made once in the user's settings folder; `none` makes plain hashes, for public data."""
+    reidentification: str = ""
+    """DICOM: table of volume ids and the identifiers behind them, outside of the run folder. Empty writes none."""
+    repairs: tuple[Repair, ...] = ()
+    """DICOM: what may be interpolated instead of rejected: `tilt` (gantry), `spacing` (steps of different length)."""
+    decoder_memory_mb: int = 4096
+    """DICOM: address space of the process that reads untrusted files."""
+    decoder_seconds: float = 300.0
+    """DICOM: time for one series."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(self.decoder_memory_mb >= 512, f"source.decoder_memory_mb: at least 512, got {self.decoder_memory_mb}")
+        require(self.decoder_seconds > 0, f"source.decoder_seconds: must be positive, got {self.decoder_seconds}")
 
 
 @dataclass(frozen=True, kw_only=True)

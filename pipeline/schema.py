@@ -65,7 +65,8 @@ def volumes_schema() -> pa.Schema:
 
     `spacing_mm`, `native_shape`, `origin_mm` and `direction` describe the volume reoriented to LPS (z feet to head);
     `native_orientation` is the orientation code of the file, which takes a mask back to the file's own grid.
-    `slabs` lists the slab numbers that have liver slices; slab j holds the slice indices [j * L, (j + 1) * L).
+    `slabs` lists the slab numbers that have liver slices; slab j holds the slice indices [j * L, (j + 1) * L). `notes`
+    are codes, between semicolons, of what was mended in the input or is doubtful about it.
     """
     vector = (3,)
     columns = [
@@ -86,6 +87,7 @@ def volumes_schema() -> pa.Schema:
     ]
     fields = [column.to_field() for column in columns]
     fields.append(pa.field("slabs", pa.list_(pa.int32()), nullable=False))
+    fields.append(Column("notes", "string").to_field())
     return pa.schema(fields)
 
 

@@ -33,6 +33,7 @@ class VolumeRow:
     has_reference: bool
     content_sha256: str
     slabs: tuple[int, ...]
+    notes: str = ""
 
     @property
     def healthy(self) -> bool:

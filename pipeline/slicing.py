@@ -149,6 +149,7 @@ def volume_row(volume: Volume, plan: SlicePlan) -> VolumeRow:
         has_reference=volume.reference_mask is not None,
         content_sha256=volume.content_sha256,
         slabs=plan.slabs,
+        notes=";".join(volume.notes),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline.archive import ircad, msd
-from pipeline.archive.cases import CaseFiles, CaseSource
+from pipeline.archive.cases import CaseFiles, CaseSource, Study
 from pipeline.archive.checks import paste_on_grid, require_same_grid, to_labels
 from pipeline.archive.labels import LabelTable, read_labels, unsafe_id_error
 from pipeline.archive.nifti import read_nifti
@@ -40,6 +40,8 @@ def list_cases(config: PipelineConfig) -> tuple[list[CaseSource], list[Rejection
     """
     if config.source.layout == "phantom":
         return _phantom_cases(config), []
+    if config.source.layout == "dicom":
+        raise ValueError("the cases of a DICOM tree are found by pipeline.stages.discover_series")
     source = config.source
     root = _folder(source.path, "source.path")
     labels = Path(source.labels).expanduser().absolute() if source.labels else root / "volume_labels.csv"
@@ -71,7 +73,7 @@ def read_case(case: CaseSource, config: PipelineConfig) -> Volume:
 
         return make_phantom(config.phantom, config.seed, case.volume_id)
     content = hashlib.sha256()
-    study = _READ[case.layout](case, content.update)
+    study = _read_study(case, content.update, config)
     couinaud_map = _read_couinaud_map(case, study.geometry, content.update)
     return Volume(
         volume_id=case.volume_id,
@@ -83,7 +85,17 @@ def read_case(case: CaseSource, config: PipelineConfig) -> Volume:
         reference_mask=study.reference_mask,
         couinaud_map=couinaud_map,
         content_sha256=content.hexdigest(),
+        notes=study.notes,
     )
+
+
+def _read_study(case: CaseSource, record: Callable[[bytes], object], config: PipelineConfig) -> Study:
+    """Read CT and masks of a case as its layout has them."""
+    if case.layout == "dicom":
+        from pipeline.archive.dicom_case import read_study
+
+        return read_study(case, record, config.source)
+    return _READ[case.layout](case, record)
 
 
 def _phantom_cases(config: PipelineConfig) -> list[CaseSource]:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.archive.dicom_headers import SliceHeader, Vector
+from pipeline.archive.dicom_attributes import Vector
+from pipeline.archive.dicom_headers import SliceHeader
 from pipeline.arrays import Float64Array
 from pipeline.errors import CaseError
 

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.archive.checks import require_contrast, require_spacing, to_hu
+from pipeline.archive.dicom_attributes import dicom_errors, parse
 from pipeline.archive.dicom_geometry import Series, arrange, slice_normal
-from pipeline.archive.dicom_headers import SliceHeader, dicom_errors, parse, read_headers
+from pipeline.archive.dicom_headers import HEADER_KEYWORDS, PIXEL_KEYWORDS, SliceHeader, read_headers
 from pipeline.archive.dicom_repair import mend
 from pipeline.archive.members import Member
 from pipeline.arrays import BoolArray, Int16Array
@@ -45,7 +46,7 @@ def read_series(members: Sequence[Member], what: str, record: Callable[[bytes], 
     for member in members:
         data = member.read()
         record(data)
-        headers += read_headers(member, parse(data, what), hashlib.sha256(data).digest(), what)
+        headers += read_headers(member, parse(data, what, HEADER_KEYWORDS), hashlib.sha256(data).digest(), what)
     return arrange(headers, what)
 
 
@@ -69,7 +70,7 @@ def decode_hu(series: Series, what: str, record: Callable[[bytes], object] = _ig
             raise CaseError("RESCALE_MISSING", f"{what}: a slice has no rescale slope and intercept, expected both")
         hu[index] = rescale_to_hu(stored, *header.rescale)
     require_contrast(hu)
-    return _to_volume(hu, series, what)
+    return to_volume(hu, series, what)
 
 
 def decode_mask(series: Series, what: str) -> tuple[BoolArray, Geometry]:
@@ -88,7 +89,7 @@ def decode_mask(series: Series, what: str) -> tuple[BoolArray, Geometry]:
     if len(marks) > 1:
         sides = f"values from {min(marks)} to {max(marks)}, expected 0 and one other value"
         raise CaseError("MASK_VALUES", f"{what} holds {sides}")
-    array, geometry = _to_volume(mask, series, what)
+    array, geometry = to_volume(mask, series, what)
     return array.astype(bool), geometry
 
 
@@ -129,7 +130,7 @@ def _decode_slices(
         if header.member.name != name:
             data = header.member.read()
             record(data)
-            dataset = parse(data, what, pixels=True)
+            dataset = parse(data, what, PIXEL_KEYWORDS)
             name = header.member.name
         yield header, _decode(dataset, header, what)
 
@@ -171,7 +172,7 @@ def _require_pixel_bytes(dataset: pydicom.Dataset, header: SliceHeader, what: st
         )
 
 
-def _to_volume(array: NDArray[Any], series: Series, what: str) -> tuple[NDArray[Any], Geometry]:
+def to_volume(array: NDArray[Any], series: Series, what: str) -> tuple[NDArray[Any], Geometry]:
     """Return decoded slices as an LPS volume."""
     import SimpleITK as sitk
 

@@ -22,7 +22,9 @@ STEPS = (
 )
 """The method's order; other reports follow in the order of their names."""
 
-_HIDDEN_SETTINGS = ("source.path", "source.labels", "source.couinaud_maps")
+_HIDDEN_SETTINGS = (
+    "source.path", "source.labels", "source.couinaud_maps", "source.masks", "source.id_key", "source.reidentification",
+)  # fmt: skip
 """Folders of the archive may name patients."""
 
 _STEP_COLUMNS = {

@@ -1,0 +1,173 @@
+"""Discovery over a hospital archive: which series there are, which of them are volumes, and what each label means.
+
+Two flows, both over work items that one worker holds easily: `ReadHeaders` looks at a chunk of files, `ExamineSeries`
+at the headers of one labeled series. The driver holds a row per series, its file names packed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from pipeline.archive.dicom_case import decoder_limits, repair_codes
+from pipeline.archive.dicom_inventory import FoundSeries, Inventory, pack_part
+from pipeline.archive.dicom_masks import MaskIndex
+from pipeline.archive.dicom_selection import Candidate, Match
+from pipeline.archive.sandbox import Limits, shared_sandbox
+from pipeline.archive.site_key import SiteKey
+from pipeline.archive.source_tree import FileState, SourceTree, is_zip_name, pack_states, unpack_states
+from pipeline.config import SourceConfig
+from pipeline.errors import CaseError
+from pipeline.stages.base import Row, Stage, check_flow
+
+_TASKS = "pipeline.archive.dicom_tree"
+_PART = ("series", "study", "accession", "reason", "phase", "references", "count", "files")
+_NO_SERIES = {"series": "", "study": "", "accession": "", "phase": "unknown", "references": "", "files": b""}
+BLOCKS_PER_CPU = 64
+
+
+class ReadHeaders(Stage):
+    """Look at a chunk of files and emit one row per series and reason. A file that stops the reader is a reason, too.
+
+    Args:
+        source: Settings of the source.
+    """
+
+    reads = ("files",)
+    emits = _PART
+
+    def __init__(self, source: SourceConfig) -> None:
+        self.uri = source.path
+        self.limits = decoder_limits(source)
+
+    def process(self, row: Row) -> Iterator[Row]:
+        """Read the headers of all files at once, or one by one if that fails."""
+        states = unpack_states(row["files"])
+        try:
+            yield from self._look(states)
+        except CaseError as error:
+            members = self._members(states[0]) if len(states) == 1 else list(states)
+            if not members:
+                yield {**_NO_SERIES, "reason": error.code, "count": 1}
+            for state in members:
+                yield from self.process({"files": pack_states([state])})
+
+    def _members(self, state: FileState) -> list[FileState]:
+        """Return the members of a zip; none if it is no zip, or a broken one."""
+        if not is_zip_name(state.name):
+            return []
+        with suppress(CaseError):
+            sandbox = shared_sandbox(self.limits)
+            values = sandbox.call(f"{_TASKS}:list_members", source=self.uri, name=state.name).values
+            return [FileState(*item) for item in values["members"]]
+        return []
+
+    def _look(self, states: Sequence[FileState]) -> list[Row]:
+        """Return the rows of some files; CaseError if the reader failed."""
+        sandbox = shared_sandbox(self.limits)
+        values = sandbox.call(f"{_TASKS}:look_at_files", source=self.uri, files=_plain(states)).values
+        parts = [pack_part({name: part[name] for name in _PART}) for part in values["parts"]]
+        skipped = values["skipped"].items()
+        return parts + [{**_NO_SERIES, "reason": reason, "count": count} for reason, count in skipped]
+
+
+class ExamineSeries(Stage):
+    """Judge the geometry of a series by its headers and emit its volumes, or why it is none.
+
+    Args:
+        source: Settings of the source.
+    """
+
+    reads = ("series", "files")
+    emits = ("series", "answer", "code", "message", "step")
+
+    def __init__(self, source: SourceConfig) -> None:
+        self.uri = source.path
+        self.limits: Limits = decoder_limits(source)
+        self.repairs = repair_codes(source)
+        self.identify = bool(source.reidentification)
+
+    def process(self, row: Row) -> Iterator[Row]:
+        """Emit one row; `answer` is what `examine_series` returned, as JSON."""
+        files = _plain(unpack_states(row["files"]))
+        arguments = {"source": self.uri, "files": files, "repairs": self.repairs, "identify": self.identify}
+        try:
+            values = shared_sandbox(self.limits).call(f"{_TASKS}:examine_series", **arguments).values
+            reason = ("", "", "")
+        except CaseError as error:
+            values, reason = {}, (error.code, error.message, error.step)
+        answer = json.dumps(values)
+        yield {"series": row["series"], "answer": answer, **dict(zip(("code", "message", "step"), reason, strict=True))}
+
+
+def take_inventory(source: SourceConfig) -> Inventory:
+    """Return what there is in an archive.
+
+    Raises:
+        RefusedInputError: If the source is no folder that holds something.
+    """
+    tree, skipped = SourceTree(source.path), Counter[str]()
+    tree.require()
+    chunks = [{"files": pack_states(states)} for states in tree.chunks(skipped)]
+    inventory = Inventory(skipped=skipped, files=skipped.total() - skipped["FOLDER_UNREADABLE"])
+    inventory.add_all(_run(chunks, ReadHeaders(source)))
+    return inventory
+
+
+def examine(
+    matches: Iterable[Match], inventory: Inventory, source: SourceConfig, key: SiteKey
+) -> tuple[dict[str, list[Candidate]], dict[str, dict[str, str]]]:
+    """Examine the labeled series.
+
+    Returns:
+        The candidates of each series that has slices, and, if the site asks, the identifiers of each volume id.
+    """
+    masks = MaskIndex(source.masks, source.path, inventory.masks, source.couinaud_maps)
+    found = {item.series: (match, item) for match in matches for item in match.series if item.count}
+    rows = [{"series": name, "files": pack_states(item.states)} for name, (_, item) in sorted(found.items())]
+    candidates: dict[str, list[Candidate]] = {}
+    identifiers: dict[str, dict[str, str]] = {}
+    for row in _run(rows, ExamineSeries(source)):
+        match, series = found[row["series"]]
+        items = _candidates(row, match, series, masks, key, inventory)
+        candidates[series.series] = items
+        for item in items:
+            identifiers[item.volume_id] = json.loads(row["answer"]).get("identifiers", {})
+    return candidates, identifiers
+
+
+def _candidates(
+    row: Row, match: Match, found: FoundSeries, masks: MaskIndex, key: SiteKey, inventory: Inventory
+) -> list[Candidate]:
+    """Return the volumes of an examined series, or the one that it failed to be."""
+    if row["code"]:
+        error = CaseError(row["code"], row["message"], row["step"])
+        return [Candidate(key.volume_id(found.series), found.series, found.phase, error=error)]
+    answer = json.loads(row["answer"])
+    inventory.dropped["OTHER_ORIENTATION"] += answer["dropped"]
+    items = []
+    for volume in answer["volumes"]:
+        names = (key.volume_id(found.series, volume["name"]), found.series, found.accessions)
+        item = Candidate(names[0], found.series, found.phase, volume["slices"], volume["step_mm"])
+        mask = masks.find(*names, match.label.liver_mask)
+        items.append(replace(item, mask=mask, couinaud_map=masks.find_map(*names)))
+    return items
+
+
+def _run(rows: list[dict[str, Any]], stage: Stage) -> Iterator[Row]:
+    """Run one stage over work items and give its rows as they come."""
+    from pipeline.stages.session import work_items
+
+    if rows:
+        check_flow(list(rows[0]), [type(stage)])
+        work = work_items(rows, BLOCKS_PER_CPU)
+        yield from work.map_batches(stage, batch_size=1, batch_format="pyarrow").iter_rows()
+
+
+def _plain(states: Sequence[FileState]) -> list[list[Any]]:
+    """Return files as JSON values."""
+    return [[state.name, state.size, state.stamp] for state in states]
