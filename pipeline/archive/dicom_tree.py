@@ -199,6 +199,8 @@ def _read_headers(tree: SourceTree, names: Sequence[str]) -> list[SliceHeader]:
     for name in names:
         with tree.open(name) as stream:
             dataset = parse(stream, IMAGE, HEADER_KEYWORDS)
+        if not text_of(dataset, "SeriesInstanceUID"):
+            raise CaseError("DICOM_UNREADABLE", f"{IMAGE}: a file ends before it says what it belongs to")
         member = Member(name, partial(tree.read, name))
         headers += read_headers(member, dataset, hash_text(name).encode(), IMAGE)
         uids.setdefault(text_of(dataset, "SOPInstanceUID"), []).append(name)
