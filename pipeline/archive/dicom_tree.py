@@ -42,12 +42,13 @@ _TUMOR = 2
 _LOST = ("DICOM_UNREADABLE", "SERIES_MISSING")
 
 
-def look_at_files(source: str, files: Sequence[Sequence[Any]]) -> Result:
+def look_at_files(source: str, files: Sequence[Sequence[Any]], lost: Sequence[Sequence[Any]] = ()) -> Result:
     """Tell what each of some files is, and bring those of one series together.
 
     Args:
         source: URI of the archive.
         files: Names, sizes and stamps; a zip stands for its members.
+        lost: Name, size, stamp and reason of files of the same folders that stop the reader; they are not opened.
 
     Returns:
         `parts`: one entry per series and reason, with the fields of `FileKind`, `count`, and `files` where they are
@@ -55,7 +56,7 @@ def look_at_files(source: str, files: Sequence[Sequence[Any]]) -> Result:
     """
     tree, skipped = SourceTree(source), Counter[str]()
     parts: dict[FileKind, list[FileState]] = {}
-    lost: list[FileState] = []
+    unknown = [(FileState(*item[:3]), str(item[3])) for item in lost]
     for state in _expand(tree, [FileState(*item) for item in files], skipped):
         with tree.open(state.name) as stream:
             if not is_dicom(stream):
@@ -63,10 +64,10 @@ def look_at_files(source: str, files: Sequence[Sequence[Any]]) -> Result:
                 continue
             kind = _kind_of(stream)
         if kind.reason in _LOST:
-            lost.append(state)
+            unknown.append((state, "DICOM_UNREADABLE"))
         else:
             parts.setdefault(kind, []).append(state)
-    _share_out(lost, parts, skipped)
+    _share_out(unknown, parts, skipped)
     return {"parts": [_describe(kind, states) for kind, states in parts.items()], "skipped": skipped}, {}
 
 
@@ -162,21 +163,25 @@ def _kind_of(stream: Any) -> FileKind:
         return FileKind("", "", "", error.code, "unknown")
 
 
-def _share_out(lost: Sequence[FileState], parts: dict[FileKind, list[FileState]], skipped: Counter[str]) -> None:
-    """Give files that broke off before they name their series to the only CT series of their folder, if there is one.
+def _share_out(
+    unknown: Sequence[tuple[FileState, str]], parts: dict[FileKind, list[FileState]], skipped: Counter[str]
+) -> None:
+    """Give files that do not tell their series to the only CT series of their folder, if there is one.
 
     There they are found to be unreadable, and the series is set aside: it would lack a slice.
     """
-    for state in lost:
+    for state, reason in unknown:
         folder = PurePosixPath(state.name).parent
-        owners = [
-            kind for kind, states in parts.items()
-            if not kind.reason and any(PurePosixPath(item.name).parent == folder for item in states)
-        ]  # fmt: skip
+        owners = [kind for kind, states in parts.items() if not kind.reason and _holds(states, folder)]
         if len(owners) == 1:
             parts[owners[0]].append(state)
         else:
-            skipped["DICOM_UNREADABLE"] += 1
+            skipped[reason] += 1
+
+
+def _holds(states: Sequence[FileState], folder: PurePosixPath) -> bool:
+    """Tell whether one of the files lies in a folder."""
+    return any(PurePosixPath(state.name).parent == folder for state in states)
 
 
 def _describe(kind: FileKind, states: Sequence[FileState]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pipeline.archive.dicom_masks import MaskIndex
 from pipeline.archive.dicom_selection import Candidate, Match
 from pipeline.archive.sandbox import Limits, shared_sandbox
 from pipeline.archive.site_key import SiteKey
-from pipeline.archive.source_tree import FileState, SourceTree, is_zip_name, pack_states, unpack_states
+from pipeline.archive.source_tree import CHUNK_FILES, FileState, SourceTree, is_zip_name, pack_states, unpack_states
 from pipeline.config import SourceConfig
 from pipeline.errors import CaseError
 from pipeline.stages.base import Row, Stage, check_flow
@@ -45,16 +45,30 @@ class ReadHeaders(Stage):
         self.limits = decoder_limits(source)
 
     def process(self, row: Row) -> Iterator[Row]:
-        """Read the headers of all files at once, or one by one if that fails."""
+        """Read the headers of all files at once, or, if that fails, find out which of them stop the reader."""
         states = unpack_states(row["files"])
         try:
             yield from self._look(states)
         except CaseError as error:
-            members = self._members(states[0]) if len(states) == 1 else list(states)
+            if len(states) == 1 and not is_zip_name(states[0].name):
+                yield {**_NO_SERIES, "reason": error.code, "count": 1}
+                return
+            members = self._members(states[0]) if len(states) == 1 else states
             if not members:
                 yield {**_NO_SERIES, "reason": error.code, "count": 1}
-            for state in members:
-                yield from self.process({"files": pack_states([state])})
+            for start in range(0, len(members), CHUNK_FILES):
+                yield from self._look_around(members[start : start + CHUNK_FILES])
+
+    def _look_around(self, states: Sequence[FileState]) -> Iterator[Row]:
+        """Try files one by one, then read those that can be read together."""
+        good, lost = [], []
+        for state in states:
+            try:
+                self._look([state])
+                good.append(state)
+            except CaseError as error:
+                lost.append([state.name, state.size, state.stamp, error.code])
+        yield from self._look(good, lost)
 
     def _members(self, state: FileState) -> list[FileState]:
         """Return the members of a zip; none if it is no zip, or a broken one."""
@@ -66,10 +80,10 @@ class ReadHeaders(Stage):
             return [FileState(*item) for item in values["members"]]
         return []
 
-    def _look(self, states: Sequence[FileState]) -> list[Row]:
+    def _look(self, states: Sequence[FileState], lost: Sequence[Sequence[Any]] = ()) -> list[Row]:
         """Return the rows of some files; CaseError if the reader failed."""
-        sandbox = shared_sandbox(self.limits)
-        values = sandbox.call(f"{_TASKS}:look_at_files", source=self.uri, files=_plain(states)).values
+        arguments = {"source": self.uri, "files": _plain(states), "lost": lost}
+        values = shared_sandbox(self.limits).call(f"{_TASKS}:look_at_files", **arguments).values
         parts = [pack_part({name: part[name] for name in _PART}) for part in values["parts"]]
         skipped = values["skipped"].items()
         return parts + [{**_NO_SERIES, "reason": reason, "count": count} for reason, count in skipped]
