@@ -66,6 +66,8 @@ class SourceConfig:
     """Folder of `VOLUME.nii.gz` label maps 1..8. Empty means `couinaudTr` in the source folder."""
     masks: Annotated[str, tyro.conf.arg(aliases=["--masks"])] = ""
     """DICOM: folder of liver masks named by volume id, series or accession (`.nii.gz`, or `.dcm` for a DICOM SEG)."""
+    liver_value: int = 0
+    """DICOM: the liver in masks of many organs, such as TotalSegmentator's 5. 0 means masks of 0, 1 (2: tumor)."""
     id_key: Annotated[str, tyro.conf.arg(aliases=["--id-key"])] = ""
     """DICOM: file with the site's secret for volume ids. Empty takes the environment's LIVER_ID_KEY, else a key that is
     made once in the user's settings folder; `none` makes plain hashes, for public data."""
@@ -81,6 +83,7 @@ class SourceConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         require(self.decoder_memory_mb >= 512, f"source.decoder_memory_mb: at least 512, got {self.decoder_memory_mb}")
+        require(0 <= self.liver_value <= 255, f"source.liver_value: 0..255, got {self.liver_value}")
         require(self.decoder_seconds > 0, f"source.decoder_seconds: must be positive, got {self.decoder_seconds}")
 
 

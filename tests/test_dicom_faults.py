@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline.archive.dicom_kinds import hash_text
-from pipeline.archive.dicom_tree import examine_series, look_at_files, read_volume
+from pipeline.archive.dicom_tree import examine_series, look_at_files
+from pipeline.archive.dicom_volume import read_volume
 from pipeline.archive.source_tree import SourceTree
 from pipeline.errors import CaseError
 from tests.dicom_archive_cases import make_ct, make_liver, make_series, save, series_uid, write_mask

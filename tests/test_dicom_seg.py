@@ -113,7 +113,7 @@ def test_60_frames_between_slices_are_refused():
     slices = make_series()
     seg = make_seg(slices, [make_liver()])
     seg.PerFrameFunctionalGroupsSequence[3].PlanePositionSequence[0].ImagePositionPatient[2] += 2.0
-    with pytest.raises(CaseError, match="MASK_GEOMETRY_MISMATCH: the mask: a frame .* is 2.000 mm off"):
+    with pytest.raises(CaseError, match=r"MASK_GEOMETRY_MISMATCH: the mask: a frame .* is 2\.000 mm off"):
         decode(seg, slices)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from pipeline.archive.cases import CaseSource, Study
@@ -28,15 +28,14 @@ def repair_codes(source: SourceConfig) -> list[str]:
     return [REPAIR_CODES[name] for name in source.repairs]
 
 
-def pack_slices(slices: Sequence[Sequence[Any]]) -> str:
-    """Return files and frames as text of a few characters each."""
-    return base64.b85encode(zlib.compress(json.dumps(slices).encode())).decode()
+def pack_json(value: Any) -> str:
+    """Return names of files as text of a few characters each."""
+    return base64.b85encode(zlib.compress(json.dumps(value).encode())).decode()
 
 
-def unpack_slices(packed: str) -> list[list[Any]]:
-    """Return the files and frames that `pack_slices` packed."""
-    slices: list[list[Any]] = json.loads(zlib.decompress(base64.b85decode(packed)))
-    return slices
+def unpack_json(packed: str) -> Any:
+    """Return what `pack_json` packed."""
+    return json.loads(zlib.decompress(base64.b85decode(packed)))
 
 
 def read_study(case: CaseSource, record: Callable[[bytes], object], source: SourceConfig) -> Study:
@@ -48,13 +47,14 @@ def read_study(case: CaseSource, record: Callable[[bytes], object], source: Sour
         source: Settings of the source.
 
     Raises:
-        CaseError: As `pipeline.archive.dicom_tree.read_volume` and `Sandbox.call`.
+        CaseError: As `pipeline.archive.dicom_volume.read_volume` and `Sandbox.call`.
     """
     answer = shared_sandbox(decoder_limits(source)).call(
-        "pipeline.archive.dicom_tree:read_volume",
+        "pipeline.archive.dicom_volume:read_volume",
         source=source.path,
-        slices=unpack_slices(case.image),
+        slices=unpack_json(case.image),
         mask=case.masks,
+        liver_value=source.liver_value,
         repairs=repair_codes(source),
     )
     record(answer.values["sha256"].encode())

@@ -7,17 +7,12 @@ hashes are all that is kept.
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.archive.cases import CaseSource
-from pipeline.archive.dicom_case import unpack_slices
-from pipeline.archive.dicom_inventory import Inventory
 from pipeline.archive.dicom_kinds import IDENTIFIERS
 from pipeline.archive.site_key import SiteKey
-from pipeline.archive.source_tree import FileState
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 
@@ -35,12 +30,6 @@ def require_same_key(run: RunFolder, key: SiteKey) -> None:
         raise RefusedInputError("source.id_key: the run folder's volume ids were made with another key")
 
 
-def hash_inputs(cases: list[CaseSource], inventory: Inventory) -> dict[str, str]:
-    """Return a hash of each case's input, by volume id."""
-    states = {state.name: state for state in _all_states(inventory)}
-    return {case.volume_id: _hash_input(case, states) for case in cases}
-
-
 def note_changes(
     run: RunFolder, key: SiteKey, inputs: Mapping[str, str], known: set[str]
 ) -> tuple[Counter[str], set[str]]:
@@ -49,7 +38,7 @@ def note_changes(
     Args:
         run: Run folder.
         key: The site's key.
-        inputs: Hash of each case's input.
+        inputs: Hash and label of each case's input.
         known: Ids of all volumes of the archive, whether they are cases or not.
 
     Returns:
@@ -89,24 +78,6 @@ def write_identifiers(path: str, run: RunFolder, identifiers: Mapping[str, Mappi
         writer.writerow(["volume_id", *IDENTIFIERS])
         for volume_id, values in sorted(identifiers.items()):
             writer.writerow([volume_id, *(_harmless(values.get(name, "")) for name in IDENTIFIERS)])
-
-
-def _all_states(inventory: Inventory) -> list[FileState]:
-    """Return the slices and masks of an archive."""
-    return [state for found in inventory.series.values() for state in found.states] + list(inventory.masks.values())
-
-
-def _hash_input(case: CaseSource, states: Mapping[str, FileState]) -> str:
-    """Return the hash of one case's input."""
-    names = sorted({name for name, _ in unpack_slices(case.image)})
-    files = sorted((states[name].size, states[name].stamp) for name in names)
-    place, _, name = case.masks.partition(":")
-    if place == "tree":
-        mask = (states[name].size, states[name].stamp)
-    else:
-        status = Path(name).stat()
-        mask = (status.st_size, status.st_mtime_ns)
-    return hashlib.sha256(f"{files} {mask} {case.segments} {case.split}".encode()).hexdigest()[:32]
 
 
 def _harmless(cell: str) -> str:

@@ -23,6 +23,7 @@ class FoundSeries:
         files: Packed lists of its CT candidates.
         count: Number of these.
         reasons: Its other files by reason.
+        folder: Folder of one of its CT candidates.
     """
 
     series: str
@@ -31,6 +32,7 @@ class FoundSeries:
     files: list[bytes] = field(default_factory=list)
     count: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    folder: str = ""
 
     @property
     def states(self) -> list[FileState]:
@@ -80,6 +82,7 @@ class Inventory:
         else:
             found.count += row["count"]
             found.files.append(row["files"])
+            found.folder = row["folder"]
             found.phase = min(found.phase, row["phase"])  # any word comes before "unknown"
         if row["reason"] == SEGMENTATION and row["references"]:
             states = unpack_states(row["files"])
@@ -96,13 +99,14 @@ class Inventory:
         return groups
 
 
-def input_hash(states: Iterable[FileState], *others: str) -> str:
+def input_hash(states: Iterable[FileState], *others: object) -> str:
     """Return what tells changed input from unchanged without reading it: sizes and times, or CRCs, not names."""
     listed = sorted((state.size, state.stamp) for state in states)
     return hashlib.sha256(f"{listed} {others}".encode()).hexdigest()[:32]
 
 
-def pack_part(row: Mapping[str, Any]) -> dict[str, Any]:
+def pack_part(part: Mapping[str, Any]) -> dict[str, Any]:
     """Return one of the parts of `look_at_files` as a row with its files packed."""
-    states = [FileState(*item) for item in row["files"]]
-    return {**row, "files": pack_states(states) if states else b""}
+    states = [FileState(*item) for item in part["files"]]
+    folder = states[0].name.rpartition("/")[0] if states else ""
+    return {**part, "files": pack_states(states) if states else b"", "folder": folder}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pydicom
 
 KIND_KEYWORDS = (
-    "SOPClassUID", "Modality", "ImageType", "StudyInstanceUID", "SeriesInstanceUID", "AccessionNumber",
+    "SOPClassUID", "Modality", "ImageType", "SeriesInstanceUID", "AccessionNumber",
     "SeriesDescription", "ProtocolName", "ContrastBolusAgent", "SamplesPerPixel", "PhotometricInterpretation", "Rows",
     "ReferencedSeriesSequence",
 )  # fmt: skip
@@ -52,7 +52,6 @@ class FileKind:
 
     Args:
         series: Hash of the series instance UID; empty if there is none.
-        study: Hash of the study instance UID.
         accession: Hash of the accession number; empty if there is none.
         reason: Why it is no slice of a CT candidate; empty if it is.
         phase: `portal`, `delayed`, `arterial`, `native`, `contrast` (one of them) or `unknown`.
@@ -60,7 +59,6 @@ class FileKind:
     """
 
     series: str
-    study: str
     accession: str
     reason: str
     phase: str
@@ -82,7 +80,6 @@ def file_kind(dataset: pydicom.Dataset) -> FileKind:
     referenced = value_of(dataset, "ReferencedSeriesSequence") or []
     return FileKind(
         series=hash_text(text_of(dataset, "SeriesInstanceUID")),
-        study=hash_text(text_of(dataset, "StudyInstanceUID")),
         accession=hash_text(text_of(dataset, "AccessionNumber")),
         reason=find_reason(dataset),
         phase=find_phase(

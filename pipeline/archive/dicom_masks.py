@@ -1,18 +1,37 @@
-"""Where the liver mask of a series lies: named in the label table, in a folder of masks, or a DICOM SEG of the tree.
+"""Where the liver mask of a series lies: named in the label table, in a folder of masks, or in the archive itself, as
+a DICOM SEG or as mask slices that are DICOM files, too (3D-IRCADb). A Couinaud map is found in its folder likewise.
 
-A Couinaud map is found in its folder in the same way.
+A place is written as `file:PATH`, `tree:NAME` of a file of the archive, or `organs:` and packed names of mask slices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path, PurePosixPath
 
+from pipeline.archive.dicom_case import pack_json
+from pipeline.archive.dicom_inventory import FoundSeries, Inventory
 from pipeline.archive.dicom_kinds import hash_text
+from pipeline.archive.ircad import is_liver_tumor
 from pipeline.archive.source_tree import FileState
 from pipeline.errors import RefusedInputError
 
 SUFFIXES = (".nii.gz", ".dcm")
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A mask of one series.
+
+    Args:
+        place: Where it lies; empty if there is none.
+        states: Its files.
+    """
+
+    place: str = ""
+    states: tuple[FileState, ...] = ()
 
 
 class MaskIndex:
@@ -20,49 +39,91 @@ class MaskIndex:
 
     Args:
         folder: Folder of masks named by volume id, series UID or accession number; empty if there is none.
-        root: Root of the archive, if it is a local folder.
-        segmentations: DICOM SEGs of the archive by the hash of the series that they were drawn on.
+        root: Root of the archive.
+        inventory: What there is in the archive.
         maps: Folder of Couinaud maps, named likewise; empty if there is none.
 
     Raises:
         RefusedInputError: If a folder is named and is not there.
     """
 
-    def __init__(self, folder: str, root: str, segmentations: Mapping[str, FileState], maps: str = "") -> None:
+    def __init__(self, folder: str, root: str, inventory: Inventory, maps: str = "") -> None:
         roots = [item for item in (folder, root) if item and "://" not in item]
         self._folders = [Path(item).expanduser().absolute() for item in roots]
-        self._segmentations = segmentations
+        self._inventory = inventory
+        self._organs = find_organs(inventory)
         self._named = _index(folder, "source.masks")
         self._maps = _index(maps, "source.couinaud_maps")
 
-    def find(self, volume_id: str, series: str, accessions: Iterable[str], named: str = "") -> str:
-        """Return where a mask lies, as `pipeline.archive.dicom_tree.read_volume` wants it; empty if there is none.
+    def find(self, volume_id: str, series: str, accessions: Iterable[str], named: str = "") -> Mask:
+        """Return the mask of a series, perhaps none.
 
         Args:
             volume_id: Our id.
             series: Hash of the series' UID.
             accessions: Hashes of the accession numbers.
-            named: What the label table says, relative to the folder of masks or the archive's root.
+            named: What the label table says: a path below the folder of masks or the archive's root, or the UID of
+                a series of mask slices.
         """
         if named:
-            return self._inside(named)
+            return self._named_mask(named)
         for key in (volume_id, series, *sorted(accessions)):
             if key in self._named:
-                return f"file:{self._named[key]}"
-        return f"tree:{self._segmentations[series].name}" if series in self._segmentations else ""
+                return _file_mask(self._named[key])
+        if series in self._inventory.masks:
+            state = self._inventory.masks[series]
+            return Mask(f"tree:{state.name}", (state,))
+        return _organs_mask(*self._organs[series]) if series in self._organs else Mask()
 
     def find_map(self, volume_id: str, series: str, accessions: Iterable[str]) -> str:
         """Return the path of a Couinaud map; empty if there is none."""
         keys = (volume_id, series, *sorted(accessions))
         return next((self._maps[key] for key in keys if key in self._maps), "")
 
-    def _inside(self, named: str) -> str:
-        """Return a named file that lies in one of the folders, whatever its name says."""
+    def _named_mask(self, named: str) -> Mask:
+        """Return a series of mask slices, or a file that lies in one of the folders, whatever its name says."""
+        if found := self._inventory.series.get(hash_text(named)):
+            return _organs_mask(found, [])
         for folder in self._folders:
             file = (folder / named).resolve()
             if file.is_relative_to(folder.resolve()) and file.is_file() and file.name.endswith(SUFFIXES):
-                return f"file:{file}"
-        return ""
+                return _file_mask(str(file))
+        return Mask()
+
+
+def find_organs(inventory: Inventory) -> dict[str, tuple[FoundSeries, list[FoundSeries]]]:
+    """Return liver and liver tumors of each CT of a tree laid out as 3D-IRCADb-01.
+
+    `PATIENT/PATIENT_DICOM` is the CT, `PATIENT/MASKS_DICOM/ORGAN` a series of mask slices; either may be zipped.
+    """
+    patients: dict[str, str] = {}
+    organs: dict[str, dict[str, FoundSeries]] = {}
+    for series, found in inventory.series.items():
+        if not found.count:
+            continue
+        parts = [part.removesuffix("!").removesuffix(".zip") for part in PurePosixPath(found.folder).parts]
+        if "PATIENT_DICOM" in parts:
+            patients["/".join(parts[: parts.index("PATIENT_DICOM")])] = series
+        elif "MASKS_DICOM" in parts:
+            organs.setdefault("/".join(parts[: parts.index("MASKS_DICOM")]), {})[parts[-1]] = found
+    return {
+        patients[patient]: (masks["liver"], [masks[name] for name in sorted(masks) if is_liver_tumor(name)])
+        for patient, masks in organs.items()
+        if patient in patients and "liver" in masks
+    }
+
+
+def _file_mask(path: str) -> Mask:
+    """Return a mask that is a file of its own."""
+    status = Path(path).stat()
+    return Mask(f"file:{path}", (FileState(path, status.st_size, status.st_mtime_ns),))
+
+
+def _organs_mask(liver: FoundSeries, tumors: Sequence[FoundSeries]) -> Mask:
+    """Return masks that are slices."""
+    organs = [found.states for found in (liver, *tumors)]
+    names = [[state.name for state in states] for states in organs]
+    return Mask(f"organs:{pack_json(names)}", tuple(chain.from_iterable(organs)))
 
 
 def _index(folder: str, setting: str) -> dict[str, str]:

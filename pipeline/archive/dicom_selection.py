@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.archive.cases import CaseSource
-from pipeline.archive.dicom_case import pack_slices
+from pipeline.archive.dicom_case import pack_json
 from pipeline.archive.dicom_inventory import FoundSeries, Inventory
 from pipeline.archive.dicom_kinds import hash_text
 from pipeline.archive.labels import StudyLabel, VolumeLabel
@@ -43,6 +43,7 @@ class Candidate:
         step_mm: Distance between slices.
         mask: Where its liver mask lies, or empty.
         couinaud_map: Path of its Couinaud map, or empty.
+        input_hash: Tells its changed files from unchanged ones.
         error: Why it is no volume.
     """
 
@@ -53,12 +54,8 @@ class Candidate:
     step_mm: float = 0.0
     mask: str = ""
     couinaud_map: str = ""
+    input_hash: str = ""
     error: CaseError | None = None
-
-    @property
-    def files(self) -> set[str]:
-        """Names of its files."""
-        return {name for name, _ in self.slices}
 
     @property
     def rank(self) -> tuple[Any, ...]:
@@ -74,6 +71,7 @@ class Selection:
         cases: Volumes to be read.
         rejections: Series that should have been volumes, and labels without any.
         skipped: Series that are not used, by reason.
+        inputs: Hash of each case's files and label, by volume id.
         unmatched: How many of the rejections are labels that no series answers to.
     """
 
@@ -82,6 +80,7 @@ class Selection:
     cases: list[CaseSource] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
+    inputs: dict[str, str] = field(default_factory=dict)
     unmatched: int = 0
 
 
@@ -192,5 +191,6 @@ def _take(match: Match, item: Candidate, result: Selection) -> None:
         return
     label = match.label.label
     assert isinstance(label, VolumeLabel)
-    files = (pack_slices(item.slices), item.mask, item.couinaud_map)
+    files = (pack_json(item.slices), item.mask, item.couinaud_map)
     result.cases.append(CaseSource(item.volume_id, "dicom", label.split, label.segments, *files))
+    result.inputs[item.volume_id] = f"{item.input_hash} {label}"

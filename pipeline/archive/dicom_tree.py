@@ -10,35 +10,19 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
-
-from pipeline.archive.checks import paste_on_grid, require_same_grid, to_labels
 from pipeline.archive.dicom_attributes import is_dicom, parse, text_of
-from pipeline.archive.dicom_geometry import Series, arrange
 from pipeline.archive.dicom_headers import HEADER_KEYWORDS, SliceHeader, read_headers
 from pipeline.archive.dicom_kinds import IDENTIFIERS, KIND_KEYWORDS, SEGMENTATION, FileKind, file_kind, hash_text
-from pipeline.archive.dicom_seg import decode_liver
-from pipeline.archive.dicom_series import decode_hu, to_volume
 from pipeline.archive.dicom_split import Part, split_series
 from pipeline.archive.members import Member, is_junk
-from pipeline.archive.nifti import read_nifti
 from pipeline.archive.sandbox_child import Result
 from pipeline.archive.source_tree import FileState, SourceTree, is_zip_name
-from pipeline.arrays import Int16Array, UInt8Array
 from pipeline.errors import CaseError
-from pipeline.volume import Geometry
 
-IMAGE, MASK = "the image", "the mask"
-PADDING_HU = -1024
-"""Air of a 12-bit scanner. Lower values mark pixels outside of the scanned circle."""
-MAXIMUM_AIR_HU = -300
-"""A CT in which no voxel is below has lost its intercept: there is gas in every abdomen, or air around it."""
-LIVER_MEDIAN_HU = (-100, 350)
-"""A liver whose median is outside is not the one that the mask was drawn on."""
-_TUMOR = 2
+IMAGE = "the image"
 _LOST = ("DICOM_UNREADABLE", "SERIES_MISSING")
 
 
@@ -99,7 +83,7 @@ def examine_series(source: str, files: Sequence[Sequence[Any]], repairs: Sequenc
     """
     tree = SourceTree(source)
     states = [FileState(*item) for item in files]
-    headers = _read_headers(tree, [state.name for state in states])
+    headers = read_series_headers(tree, [state.name for state in states])
     parts, dropped = split_series(headers, IMAGE, repairs)
     values: dict[str, Any] = {"volumes": [_describe_part(part) for part in parts], "dropped": dropped}
     if identify:
@@ -107,34 +91,6 @@ def examine_series(source: str, files: Sequence[Sequence[Any]], repairs: Sequenc
             dataset = parse(stream, IMAGE, IDENTIFIERS)
         values["identifiers"] = {name: text_of(dataset, name) for name in IDENTIFIERS}
     return values, {}
-
-
-def read_volume(source: str, slices: Sequence[Sequence[Any]], mask: str, repairs: Sequence[str]) -> Result:
-    """Read CT and liver of one volume.
-
-    Args:
-        source: URI of the archive.
-        slices: File and frame of each slice.
-        mask: `file:PATH` or `tree:NAME` of a `.nii.gz` or a DICOM SEG, the latter below the archive's root.
-        repairs: As `arrange`.
-
-    Returns:
-        `geometry`, `notes`, `sha256`; arrays `hu`, `labels` (1 liver, 2 tumor), both in LPS order.
-
-    Raises:
-        CaseError: As `arrange`, `decode_hu`, `read_nifti` and `decode_liver`; `HU_IMPLAUSIBLE`, `LIVER_HU`,
-            `MASK_VALUES`, `MASK_SHAPE_MISMATCH` or `MASK_GEOMETRY_MISMATCH`.
-    """
-    tree, content = SourceTree(source), hashlib.sha256()
-    frames = {(name, index) for name, index in slices}
-    headers = _read_headers(tree, list(dict.fromkeys(name for name, _ in slices)))
-    series = arrange([item for item in headers if (item.member.name, item.index) in frames], IMAGE, repairs)
-    hu, geometry = decode_hu(series, IMAGE, content.update)
-    notes = [*_series_notes(series), *_clip_padding(hu)]
-    labels = _read_mask(tree, mask, series, geometry, content)
-    _require_liver_hu(hu, labels)
-    values = {"geometry": vars(geometry), "notes": notes, "sha256": content.hexdigest()}
-    return values, {"hu": hu, "labels": labels}
 
 
 def _expand(tree: SourceTree, states: Sequence[FileState], skipped: Counter[str]) -> Iterator[FileState]:
@@ -160,7 +116,7 @@ def _kind_of(stream: Any) -> FileKind:
     try:
         return file_kind(parse(stream, IMAGE, KIND_KEYWORDS))
     except CaseError as error:
-        return FileKind("", "", "", error.code, "unknown")
+        return FileKind("", "", error.code, "unknown")
 
 
 def _share_out(
@@ -197,7 +153,7 @@ def _describe_part(part: Part) -> dict[str, Any]:
     return {"name": part.name, "slices": slices, "step_mm": part.series.step_mm}
 
 
-def _read_headers(tree: SourceTree, names: Sequence[str]) -> list[SliceHeader]:
+def read_series_headers(tree: SourceTree, names: Sequence[str]) -> list[SliceHeader]:
     """Read the headers of a series' files. Files that share an instance UID are compared whole."""
     headers: list[SliceHeader] = []
     uids: dict[str, list[str]] = {}
@@ -214,61 +170,3 @@ def _read_headers(tree: SourceTree, names: Sequence[str]) -> list[SliceHeader]:
         copies = {name for name in doubtful if same.setdefault(hashlib.sha256(tree.read(name)).digest(), name) != name}
         headers = [header for header in headers if header.member.name not in copies]
     return headers
-
-
-def _series_notes(series: Series) -> list[str]:
-    """Say what was done to a series that the caller may want to know."""
-    notes = [f"REPAIRED_{code}" for code in series.repairs]
-    return notes + (["LOSSY_COMPRESSION"] if any(header.lossy for header in series.slices) else [])
-
-
-def _clip_padding(hu: Int16Array) -> list[str]:
-    """Raise values below air to air, and check that there is air.
-
-    Raises:
-        CaseError: `HU_IMPLAUSIBLE`.
-    """
-    low = int(hu.min())
-    if low > MAXIMUM_AIR_HU:
-        message = f"{IMAGE} has no voxel below {low} HU, expected air below {MAXIMUM_AIR_HU}"
-        raise CaseError("HU_IMPLAUSIBLE", message)
-    if low >= PADDING_HU:
-        return []
-    np.maximum(hu, PADDING_HU, out=hu)
-    return ["PADDING_CLIPPED"]
-
-
-def _read_mask(tree: SourceTree, mask: str, series: Series, geometry: Geometry, content: Any) -> UInt8Array:
-    """Read the liver on the grid of the CT: 1 liver, 2 tumor."""
-    place, _, name = mask.partition(":")
-    if name.endswith(".nii.gz"):
-        return _read_nifti_mask(Path(tree.uri, name) if place == "tree" else Path(name), geometry, content)
-    data = tree.read(name) if place == "tree" else Path(name).read_bytes()
-    content.update(data)
-    labels, _ = to_volume(decode_liver(data, series, MASK), series, MASK)
-    return np.asarray(labels, np.uint8)
-
-
-def _read_nifti_mask(path: Path, image: Geometry, content: Any) -> UInt8Array:
-    """Read a mask of 0 and 1 (2: tumor) or 0 and 255, on the grid of the CT or a crop of it."""
-    values, geometry = read_nifti(path, MASK, content.update)
-    if values.max() == np.iinfo(np.uint8).max:
-        values = np.where(values == np.iinfo(np.uint8).max, 1, np.where(values == 0, 0, -1))
-    labels = to_labels(values, _TUMOR, "MASK_VALUES", MASK)
-    if geometry.shape != image.shape and (pasted := paste_on_grid(labels, geometry, image)) is not None:
-        return pasted
-    codes = {"shape_code": "MASK_SHAPE_MISMATCH", "grid_code": "MASK_GEOMETRY_MISMATCH"}
-    require_same_grid(geometry, image, MASK, **codes)
-    return labels
-
-
-def _require_liver_hu(hu: Int16Array, labels: UInt8Array) -> None:
-    """Check that the liver is as gray as a liver.
-
-    Raises:
-        CaseError: `LIVER_HU`. An empty mask is left to `pipeline.slicing.check_liver`.
-    """
-    inside = hu[labels > 0]
-    low, high = LIVER_MEDIAN_HU
-    if inside.size and not low <= (median := float(np.median(inside))) <= high:
-        raise CaseError("LIVER_HU", f"the liver's median is {median:g} HU, expected {low}..{high}")

@@ -10,11 +10,10 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from pipeline.archive.dicom_case import decoder_limits, repair_codes
-from pipeline.archive.dicom_inventory import FoundSeries, Inventory, pack_part
+from pipeline.archive.dicom_inventory import FoundSeries, Inventory, input_hash, pack_part
 from pipeline.archive.dicom_masks import MaskIndex
 from pipeline.archive.dicom_selection import Candidate, Match
 from pipeline.archive.sandbox import Limits, shared_sandbox
@@ -25,8 +24,8 @@ from pipeline.errors import CaseError
 from pipeline.stages.base import Row, Stage, check_flow
 
 _TASKS = "pipeline.archive.dicom_tree"
-_PART = ("series", "study", "accession", "reason", "phase", "references", "count", "files")
-_NO_SERIES = {"series": "", "study": "", "accession": "", "phase": "unknown", "references": "", "files": b""}
+_PART = ("series", "accession", "reason", "phase", "references", "count", "files", "folder")
+_NO_SERIES = {"series": "", "accession": "", "phase": "unknown", "references": "", "files": b"", "folder": ""}
 BLOCKS_PER_CPU = 64
 
 
@@ -84,7 +83,7 @@ class ReadHeaders(Stage):
         """Return the rows of some files; CaseError if the reader failed."""
         arguments = {"source": self.uri, "files": _plain(states), "lost": lost}
         values = shared_sandbox(self.limits).call(f"{_TASKS}:look_at_files", **arguments).values
-        parts = [pack_part({name: part[name] for name in _PART}) for part in values["parts"]]
+        parts = [pack_part(part) for part in values["parts"]]
         skipped = values["skipped"].items()
         return parts + [{**_NO_SERIES, "reason": reason, "count": count} for reason, count in skipped]
 
@@ -140,7 +139,7 @@ def examine(
     Returns:
         The candidates of each series that has slices, and, if the site asks, the identifiers of each volume id.
     """
-    masks = MaskIndex(source.masks, source.path, inventory.masks, source.couinaud_maps)
+    masks = MaskIndex(source.masks, source.path, inventory, source.couinaud_maps)
     found = {item.series: (match, item) for match in matches for item in match.series if item.count}
     rows = [{"series": name, "files": pack_states(item.states)} for name, (_, item) in sorted(found.items())]
     candidates: dict[str, list[Candidate]] = {}
@@ -163,12 +162,22 @@ def _candidates(
         return [Candidate(key.volume_id(found.series), found.series, found.phase, error=error)]
     answer = json.loads(row["answer"])
     inventory.dropped["OTHER_ORIENTATION"] += answer["dropped"]
-    items = []
+    items, states = [], {state.name: state for state in found.states}
     for volume in answer["volumes"]:
         names = (key.volume_id(found.series, volume["name"]), found.series, found.accessions)
-        item = Candidate(names[0], found.series, found.phase, volume["slices"], volume["step_mm"])
         mask = masks.find(*names, match.label.liver_mask)
-        items.append(replace(item, mask=mask, couinaud_map=masks.find_map(*names)))
+        files = [states[name] for name in {name for name, _ in volume["slices"]}]
+        item = Candidate(
+            volume_id=names[0],
+            series=found.series,
+            phase=found.phase,
+            slices=volume["slices"],
+            step_mm=volume["step_mm"],
+            mask=mask.place,
+            couinaud_map=masks.find_map(*names),
+            input_hash=input_hash([*files, *mask.states]),
+        )
+        items.append(item)
     return items
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.archive import catalog
 from pipeline.archive.cases import CaseSource
-from pipeline.archive.dicom_changes import hash_inputs, note_changes, require_same_key, write_identifiers
+from pipeline.archive.dicom_changes import note_changes, require_same_key, write_identifiers
 from pipeline.archive.dicom_inventory import Inventory
 from pipeline.archive.dicom_selection import Candidate, Selection, match_labels, select
 from pipeline.archive.labels import read_study_labels
@@ -64,7 +64,7 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
         write_identifiers(config.source.reidentification, run, identifiers)
     known = {item.volume_id for item in chain.from_iterable(candidates.values())}
     known |= {key.volume_id(series) for series in inventory.series}
-    changes, stale = note_changes(run, key, hash_inputs(selection.cases, inventory), known)
+    changes, stale = note_changes(run, key, selection.inputs, known)
     for volume_id in stale:
         remove(run, volume_id)
     _forget_rejections(run, selection)
