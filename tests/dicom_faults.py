@@ -349,6 +349,13 @@ def charsets(slices, folder):
         path.write_bytes(path.read_bytes().replace(b"CANARY P", b"\x1b$B;3\xff\xfe"))
 
 
+@fault("47_NO_SERIES_UID")
+def unnamed_series(slices, folder):
+    for dataset in slices:
+        dataset.SeriesInstanceUID = dataset.StudyInstanceUID = ""
+    save(slices, folder)
+
+
 @fault("47_OVER_ANONYMISED")
 def anonymous(slices, folder):
     for dataset in slices:

@@ -44,6 +44,7 @@ def test_fault(tmp_path, name):
     fault, slices = FAULTS[name], make_series()
     uid, mask = series_uid(slices), write_mask(tmp_path / "masks", "liver")
     fault.write(slices, tmp_path / "archive")
+    uid = uid if series_uid(slices) else "."  # a series that lost its UID goes by its folder
     if fault.code:
         with pytest.raises(CaseError) as caught:
             read(tmp_path / "archive", uid, mask)

@@ -13,13 +13,16 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, MRImageStorage
 
 from jobs import ingest
+from pipeline.archive.dicom_kinds import hash_text
 from pipeline.archive.quarantine import read_rejections
+from pipeline.archive.site_key import SiteKey
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_volume_rows
 from tests.archive_cases import zip_folder
 from tests.dicom_archive_cases import (
     CANARY,
+    KEY,
     configure,
     make_ct,
     make_series,
@@ -55,8 +58,11 @@ def add(root, rows, slices, folder, segments="5;6", write=save):
     """Write a labeled series with mask and map."""
     uid = series_uid(slices)
     write(slices, root / "archive" / folder)
-    write_mask(root / "masks", uid)
-    write_map(root / "maps", uid)
+    if not series_uid(slices):  # a series that lost its UID goes by its folder
+        uid = folder
+    named = uid if series_uid(slices) else SiteKey(KEY.encode()).volume_id(hash_text(folder))
+    write_mask(root / "masks", named)
+    write_map(root / "maps", named)
     rows.append((uid, segments))
 
 

@@ -7,8 +7,8 @@ hashes are all that is kept.
 from __future__ import annotations
 
 import csv
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.archive.dicom_kinds import IDENTIFIERS
@@ -30,36 +30,47 @@ def require_same_key(run: RunFolder, key: SiteKey) -> None:
         raise RefusedInputError("source.id_key: the run folder's volume ids were made with another key")
 
 
-def note_changes(
-    run: RunFolder, key: SiteKey, inputs: Mapping[str, str], known: set[str]
-) -> tuple[Counter[str], set[str]]:
-    """Compare an archive with what the run folder remembers of it, and remember it as it is.
+@dataclass(frozen=True)
+class Changes:
+    """How an archive differs from what the run folder remembers of it.
+
+    Args:
+        counts: Numbers of `new`, `changed`, `unchanged`, `replaced` (another series is taken now) and `gone` cases.
+        stale: Ids of those whose results no longer hold: changed and replaced ones. What is gone from the archive
+            stays in the run folder.
+        inputs: What is to be remembered now.
+    """
+
+    counts: dict[str, int]
+    stale: frozenset[str]
+    inputs: dict[str, str]
+
+
+def find_changes(run: RunFolder, inputs: Mapping[str, str], known: Set[str]) -> Changes:
+    """Compare an archive with what the run folder remembers of it.
 
     Args:
         run: Run folder.
-        key: The site's key.
-        inputs: Hash and label of each case's input.
+        inputs: Hash and label of each case's input, by volume id.
         known: Ids of all volumes of the archive, whether they are cases or not.
-
-    Returns:
-        Numbers of `new`, `changed`, `unchanged`, `replaced` (another series is taken now) and `gone` cases, and the
-        ids of those whose results no longer hold: changed and replaced ones. What is gone from the archive stays in
-        the run folder.
     """
     before: dict[str, str] = run.read_json(_STATE)["inputs"] if run.exists(_STATE) else {}
-    stale = {name for name in inputs.keys() & before.keys() if inputs[name] != before[name]}
-    dropped = before.keys() - inputs.keys()
-    replaced = dropped & known
-    gone = {name: before[name] for name in dropped - known}
-    run.write_json({"key": key.fingerprint, "inputs": {**gone, **inputs}}, _STATE)
-    counts = Counter(
-        new=len(inputs.keys() - before.keys()),
-        changed=len(stale),
-        unchanged=len(inputs.keys() & before.keys()) - len(stale),
-        replaced=len(replaced),
-        gone=len(gone),
-    )
-    return counts, stale | replaced
+    changed = {name for name in inputs.keys() & before.keys() if inputs[name] != before[name]}
+    replaced = (before.keys() - inputs.keys()) & known
+    gone = {name: before[name] for name in before.keys() - inputs.keys() - known}
+    counts = {
+        "new": len(inputs.keys() - before.keys()),
+        "changed": len(changed),
+        "unchanged": len(inputs.keys() & before.keys()) - len(changed),
+        "replaced": len(replaced),
+        "gone": len(gone),
+    }
+    return Changes(counts, frozenset(changed | replaced), {**gone, **inputs})
+
+
+def remember(run: RunFolder, key: SiteKey, changes: Changes) -> None:
+    """Write what the archive is now. Stale results must have been removed: nothing tells them later."""
+    run.write_json({"key": key.fingerprint, "inputs": changes.inputs}, _STATE)
 
 
 def write_identifiers(path: str, run: RunFolder, identifiers: Mapping[str, Mapping[str, str]]) -> None:

@@ -75,11 +75,17 @@ def hash_text(content: str) -> str:
     return hashlib.sha256(stripped.encode("utf-8", "surrogateescape")).hexdigest() if stripped else ""
 
 
-def file_kind(dataset: pydicom.Dataset) -> FileKind:
-    """Tell what a file is from the attributes of `KIND_KEYWORDS`."""
+def file_kind(dataset: pydicom.Dataset, folder: str) -> FileKind:
+    """Tell what a file is from the attributes of `KIND_KEYWORDS`.
+
+    Args:
+        dataset: The file.
+        folder: Its folder below the archive's root (`.` for the root), which stands for the series of an image that
+            lost its UID.
+    """
     referenced = value_of(dataset, "ReferencedSeriesSequence") or []
     return FileKind(
-        series=hash_text(text_of(dataset, "SeriesInstanceUID")),
+        series=hash_text(text_of(dataset, "SeriesInstanceUID") or (folder if is_image(dataset) else "")),
         accession=hash_text(text_of(dataset, "AccessionNumber")),
         reason=find_reason(dataset),
         phase=find_phase(
@@ -94,7 +100,7 @@ def find_reason(dataset: pydicom.Dataset) -> str:
     """Return why a file is no slice of an axial CT: one reason, the first that applies, or an empty text."""
     if text_of(dataset, "SOPClassUID") == _SEGMENTATION_CLASS:
         return SEGMENTATION
-    if not text_of(dataset, "SeriesInstanceUID"):
+    if not text_of(dataset, "SeriesInstanceUID") and not is_image(dataset):
         return "SERIES_MISSING"
     if text_of(dataset, "Modality") != "CT":
         return "NOT_CT"
@@ -104,11 +110,16 @@ def find_reason(dataset: pydicom.Dataset) -> str:
     for reason, words in _WORDS.items():
         if any(word in types for word in words):
             return reason
-    if integer_of(dataset, "Rows", 0) == 0:
+    if not is_image(dataset):
         return "NOT_AN_IMAGE"
     if integer_of(dataset, "SamplesPerPixel", 1) != 1 or text_of(dataset, "PhotometricInterpretation") != "MONOCHROME2":
         return "NOT_GRAYSCALE"
     return "DERIVED" if types[:1] == ["DERIVED"] and "AXIAL" not in types else ""
+
+
+def is_image(dataset: pydicom.Dataset) -> bool:
+    """Tell whether a file's header goes as far as its image, and there is one."""
+    return integer_of(dataset, "Rows", 0) != 0
 
 
 def find_phase(description: str, *, contrast: bool = False) -> str:

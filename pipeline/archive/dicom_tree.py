@@ -15,7 +15,15 @@ from typing import Any
 
 from pipeline.archive.dicom_attributes import is_dicom, parse, text_of
 from pipeline.archive.dicom_headers import HEADER_KEYWORDS, SliceHeader, read_headers
-from pipeline.archive.dicom_kinds import IDENTIFIERS, KIND_KEYWORDS, SEGMENTATION, FileKind, file_kind, hash_text
+from pipeline.archive.dicom_kinds import (
+    IDENTIFIERS,
+    KIND_KEYWORDS,
+    SEGMENTATION,
+    FileKind,
+    file_kind,
+    hash_text,
+    is_image,
+)
 from pipeline.archive.dicom_split import Part, split_series
 from pipeline.archive.members import Member, is_junk
 from pipeline.archive.sandbox_child import Result
@@ -46,7 +54,7 @@ def look_at_files(source: str, files: Sequence[Sequence[Any]], lost: Sequence[Se
             if not is_dicom(stream):
                 skipped["NOT_DICOM"] += 1
                 continue
-            kind = _kind_of(stream)
+            kind = _kind_of(stream, str(PurePosixPath(state.name).parent))
         if kind.reason in _LOST:
             unknown.append((state, "DICOM_UNREADABLE"))
         else:
@@ -111,10 +119,10 @@ def _expand(tree: SourceTree, states: Sequence[FileState], skipped: Counter[str]
                 yield member
 
 
-def _kind_of(stream: Any) -> FileKind:
+def _kind_of(stream: Any, folder: str) -> FileKind:
     """Tell what a file is that begins as DICOM does."""
     try:
-        return file_kind(parse(stream, IMAGE, KIND_KEYWORDS))
+        return file_kind(parse(stream, IMAGE, KIND_KEYWORDS), folder)
     except CaseError as error:
         return FileKind("", "", error.code, "unknown")
 
@@ -160,7 +168,7 @@ def read_series_headers(tree: SourceTree, names: Sequence[str]) -> list[SliceHea
     for name in names:
         with tree.open(name) as stream:
             dataset = parse(stream, IMAGE, HEADER_KEYWORDS)
-        if not text_of(dataset, "SeriesInstanceUID"):
+        if not text_of(dataset, "SeriesInstanceUID") and not is_image(dataset):
             raise CaseError("DICOM_UNREADABLE", f"{IMAGE}: a file ends before it says what it belongs to")
         member = Member(name, partial(tree.read, name))
         headers += read_headers(member, dataset, hash_text(name).encode(), IMAGE)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.archive import catalog
 from pipeline.archive.cases import CaseSource
-from pipeline.archive.dicom_changes import note_changes, require_same_key, write_identifiers
+from pipeline.archive.dicom_changes import find_changes, remember, require_same_key, write_identifiers
 from pipeline.archive.dicom_inventory import Inventory
 from pipeline.archive.dicom_selection import Candidate, Selection, match_labels, select
 from pipeline.archive.labels import read_study_labels
@@ -64,11 +64,12 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
         write_identifiers(config.source.reidentification, run, identifiers)
     known = {item.volume_id for item in chain.from_iterable(candidates.values())}
     known |= {key.volume_id(series) for series in inventory.series}
-    changes, stale = note_changes(run, key, selection.inputs, known)
-    for volume_id in stale:
+    changes = find_changes(run, selection.inputs, known)
+    for volume_id in changes.stale:
         remove(run, volume_id)
+    remember(run, key, changes)
     _forget_rejections(run, selection)
-    report = _report(selection, inventory, candidates) | {"changes": dict(changes)}
+    report = _report(selection, inventory, candidates) | {"changes": changes.counts}
     return FoundCases(selection.cases, selection.rejections, {"archive": report})
 
 
