@@ -83,9 +83,8 @@ def test_a_label_that_names_a_series_means_it(tmp_path):
     found = inventory(a="A1", b="A1", mr=("A1", "NOT_CT"))
     text = "series,accession,segments\nb,A1,4\n,A1,5\nmr,,6\n"
     result = choose(tmp_path, text, found, a=GOOD, b=replace(GOOD, phase="native"))
-    assert {case.volume_id: case.segments for case in result.cases} == dict(
-        zip(ids("b", "a"), [(4,), (5,)], strict=True)
-    )
+    b, a, mr = ids("b", "a", "mr")
+    assert {case.volume_id: case.segments for case in result.cases} == {b: (4,), a: (5,)}
     assert [(item.volume_id, item.code) for item in result.rejections] == [(mr, "NOT_CT")]
 
 

@@ -42,17 +42,18 @@ def read_study(case: CaseSource, record: Callable[[bytes], object], source: Sour
     """Read CT and liver of a case of layout `dicom`.
 
     Args:
-        case: A case whose `image` holds packed slices, and `masks` where its mask lies.
+        case: A case whose `image` holds the archive's root and the slices, packed, and `masks` where its mask lies.
         record: Receives a hash of the files of the CT and of the mask.
         source: Settings of the source.
 
     Raises:
         CaseError: As `pipeline.archive.dicom_volume.read_volume` and `Sandbox.call`.
     """
+    root, slices = unpack_json(case.image)
     answer = shared_sandbox(decoder_limits(source)).call(
         "pipeline.archive.dicom_volume:read_volume",
-        source=source.path,
-        slices=unpack_json(case.image),
+        source=root,
+        slices=slices,
         mask=case.masks,
         liver_value=source.liver_value,
         repairs=repair_codes(source),

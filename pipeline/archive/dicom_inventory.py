@@ -50,6 +50,7 @@ class Inventory:
     """All series of an archive, and what is no series.
 
     Args:
+        root: The archive's root, as every worker can open it.
         series: By hash.
         masks: The segmentation that was drawn on a series, by the series' hash.
         skipped: Files that are no slices of a CT candidate, by reason.
@@ -57,6 +58,7 @@ class Inventory:
         dropped: Slices of candidates that were left out later, by reason.
     """
 
+    root: str = ""
     series: dict[str, FoundSeries] = field(default_factory=dict)
     masks: dict[str, FileState] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)

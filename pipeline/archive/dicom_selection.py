@@ -68,6 +68,7 @@ class Selection:
     """What becomes of the series of an archive, each in one of the three.
 
     Args:
+        root: The archive's root.
         cases: Volumes to be read.
         rejections: Series that should have been volumes, and labels without any.
         skipped: Series that are not used, by reason.
@@ -77,6 +78,7 @@ class Selection:
 
     # Every series, or volume of one, adds exactly one to `cases`, `rejections` or `skipped`.
 
+    root: str = ""
     cases: list[CaseSource] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -127,7 +129,7 @@ def select(
         inventory: All series.
         key: Makes the ids of labels and series.
     """
-    result, used = Selection(), set()
+    result, used = Selection(root=inventory.root), set()
     for match in matches:
         used |= {found.series for found in match.series}
         _select_one(match, candidates, key, result)
@@ -191,6 +193,6 @@ def _take(match: Match, item: Candidate, result: Selection) -> None:
         return
     label = match.label.label
     assert isinstance(label, VolumeLabel)
-    files = (pack_json(item.slices), item.mask, item.couinaud_map)
+    files = (pack_json([result.root, item.slices]), item.mask, item.couinaud_map)
     result.cases.append(CaseSource(item.volume_id, "dicom", label.split, label.segments, *files))
     result.inputs[item.volume_id] = f"{item.input_hash} {label}"

@@ -40,7 +40,7 @@ class ReadHeaders(Stage):
     emits = _PART
 
     def __init__(self, source: SourceConfig) -> None:
-        self.uri = source.path
+        self.uri = SourceTree(source.path).uri
         self.limits = decoder_limits(source)
 
     def process(self, row: Row) -> Iterator[Row]:
@@ -99,7 +99,7 @@ class ExamineSeries(Stage):
     emits = ("series", "answer", "code", "message", "step")
 
     def __init__(self, source: SourceConfig) -> None:
-        self.uri = source.path
+        self.uri = SourceTree(source.path).uri
         self.limits: Limits = decoder_limits(source)
         self.repairs = repair_codes(source)
         self.identify = bool(source.reidentification)
@@ -126,7 +126,7 @@ def take_inventory(source: SourceConfig) -> Inventory:
     tree, skipped = SourceTree(source.path), Counter[str]()
     tree.require()
     chunks = [{"files": pack_states(states)} for states in tree.chunks(skipped)]
-    inventory = Inventory(skipped=skipped, files=skipped.total() - skipped["FOLDER_UNREADABLE"])
+    inventory = Inventory(root=tree.uri, skipped=skipped, files=skipped.total() - skipped["FOLDER_UNREADABLE"])
     inventory.add_all(_run(chunks, ReadHeaders(source)))
     return inventory
 
