@@ -244,6 +244,9 @@ def run_length(slices, folder):
     save(slices, folder)
 
 
+change("30_LOSSY_IS_FLAGGED", note="LOSSY_COMPRESSION", LossyImageCompression="01")
+
+
 @fault("34_DEFLATED")
 def deflated(slices, folder):
     _transfer(slices, DeflatedExplicitVRLittleEndian)

@@ -7,6 +7,7 @@ import zipfile
 from collections import Counter
 
 import pytest
+from pyarrow import fs
 
 from pipeline.archive.dicom_tree import look_at_files
 from pipeline.archive.source_tree import FileState, SourceTree, pack_states, unpack_states
@@ -29,16 +30,28 @@ def names(tree, **options):
     return [[state.name for state in states] for states in tree.chunks(skipped, **options)], skipped
 
 
-@pytest.mark.parametrize("prefix", ["", "file://"])
-def test_a_walk_gives_chunks_and_zips_alone(tmp_path, prefix):
-    tree = SourceTree(prefix + str(make_tree(tmp_path)))
+def open_tree(root, kind):
+    """Open a tree as a folder, as a file URI, or through pyarrow as other URIs are."""
+    if kind == "pyarrow":
+        tree = SourceTree("s3://bucket/archive")
+        tree.__dict__["_remote"] = (fs.LocalFileSystem(), str(root))
+        return tree
+    return SourceTree(f"file://{root}" if kind == "file" else str(root))
+
+
+KINDS = pytest.mark.parametrize("kind", ["folder", "file", "pyarrow"])
+
+
+@KINDS
+def test_a_walk_gives_chunks_and_zips_alone(tmp_path, kind):
+    tree = open_tree(make_tree(tmp_path), kind)
     assert names(tree, size=2) == ([["1", "zz"], ["b/x.ZIP"], ["b/2", "b/deep/3"]], Counter())
     assert tree.read("b/deep/3") == b"b/deep/3"
 
 
-@pytest.mark.parametrize("prefix", ["", "file://"])
-def test_members_of_a_zip_are_files(tmp_path, prefix):
-    tree = SourceTree(prefix + str(make_tree(tmp_path)))
+@KINDS
+def test_members_of_a_zip_are_files(tmp_path, kind):
+    tree = open_tree(make_tree(tmp_path), kind)
     members = tree.members("b/x.ZIP")
     assert [(state.name, state.size) for state in members] == [("b/x.ZIP!/in/one", 5), ("b/x.ZIP!/two", 6)]
     assert [tree.read(state.name) for state in members] == [b"first", b"second"]

@@ -25,6 +25,7 @@ from tests.dicom_archive_cases import (
     KEY,
     configure,
     make_ct,
+    make_liver,
     make_series,
     save,
     series_uid,
@@ -33,6 +34,7 @@ from tests.dicom_archive_cases import (
     write_mask,
 )
 from tests.dicom_faults import FAULTS
+from tests.test_dicom_seg import make_seg
 
 GOOD = 4
 SECRETS = (b"canary", b"19431231", b"20250914", b"1.2.826.0.1.3680043.8.498.")
@@ -106,6 +108,8 @@ def test_good_series_are_volumes_and_faults_are_named(hospital):
     config, report, _ = hospital
     volumes = read_volume_rows(RunFolder(config.run))
     assert report["given"] == len(volumes) == expected_volumes()
+    notes = sorted(row.notes for row in volumes if row.notes)
+    assert notes == sorted(fault.note for fault in FAULTS.values() if fault.note)
     codes = report["quarantined"]
     wanted = [fault.code for fault in FAULTS.values() if fault.code]
     for code in {code for code in wanted if "|" not in code}:
@@ -181,6 +185,31 @@ def test_a_second_run_does_only_what_is_new_and_says_so(hospital, tmp_path):
 
 def _changes(run):
     return run.read_json("reports", "ingest.json")["archive"]["changes"]
+
+
+def test_a_liver_is_found_wherever_it_lies(ray_cluster, tmp_path):
+    """A segmentation in the tree, a file that the table names, mask slices; nothing outside of the archive."""
+    archive = tmp_path / "archive"
+    series = {
+        name: make_series(make_ct(k), patient=name) for k, name in enumerate(("seg", "file", "slices", "outside"))
+    }
+    for name, slices in series.items():
+        save(slices, archive / name)
+        write_map(tmp_path / "maps", series_uid(slices))
+    save([make_seg(series["seg"], [make_liver()])], archive / "annotations")
+    write_mask(archive / "drawn", "by_hand")
+    write_mask(tmp_path, "outside")
+    organ = make_series(make_liver() * np.uint8(255))
+    save(organ, archive / "organ")
+    cells = {"seg": "", "file": "drawn/by_hand.nii.gz", "slices": series_uid(organ), "outside": "../outside.nii.gz"}
+    rows = [f"{series_uid(series[name])},4,{cell}\n" for name, cell in cells.items()]
+    (tmp_path / "labels.csv").write_text("series,segments,liver_mask\n" + "".join(rows))
+    config = configure(tmp_path, tmp_path / "run", path=f"file://{archive}")
+    assert ingest.main(config) == 3
+    run = RunFolder(config.run)
+    assert [item.message for item in read_rejections(run)] == ["there is an image, but no mask of the liver"]
+    assert [round(row.liver_ml) for row in read_volume_rows(run)] == [576] * 3
+    assert run.read_json("reports", "ingest.json")["archive"]["other_files"] == {"NOT_DICOM": 1, "SEGMENTATION": 1}
 
 
 def test_a_study_gives_the_preferred_series(ray_cluster, tmp_path):

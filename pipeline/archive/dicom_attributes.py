@@ -4,10 +4,12 @@ from pydicom, whose texts and warnings quote what it read.
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,12 +25,21 @@ _PREFIX_OFFSET, _PREFIX = 128, b"DICM"
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 
 
+@functools.cache
 def dicom_errors() -> tuple[type[Exception], ...]:
     """Return what pydicom and its decoders raise on broken files. Their texts quote attributes: never pass them on."""
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
     own = (BytesLengthException, InvalidDicomError, struct.error)
     return (*own, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom's warnings to itself: they quote values. pydicom decodes on access, so this is for reading, too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def is_dicom(stream: IO[bytes]) -> bool:
@@ -55,8 +66,7 @@ def parse(source: bytes | IO[bytes], what: str, keywords: Sequence[str]) -> pydi
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     stop = "PixelData" not in keywords
     try:
-        with warnings.catch_warnings():  # pydicom's warnings quote values
-            warnings.simplefilter("ignore")
+        with quiet():
             if is_dicom(stream):
                 dataset = pydicom.dcmread(stream, stop_before_pixels=stop, specific_tags=list(keywords), force=True)
                 _complete_meta(dataset)
@@ -111,10 +121,8 @@ def text_of(dataset: pydicom.Dataset, keyword: str) -> str:
 
 
 def value_of(dataset: pydicom.Dataset, keyword: str) -> Any:
-    """Return an attribute, or None where it is absent or its bytes do not decode. pydicom decodes on access."""
+    """Return an attribute, or None where it is absent or its bytes do not decode. To be called within `quiet`."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return dataset.get(keyword)
+        return dataset.get(keyword)
     except dicom_errors():
         return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.archive.dicom_attributes import Vector, integer_of, numbers_of, text_of, value_of
+from pipeline.archive.dicom_attributes import Vector, integer_of, numbers_of, quiet, text_of, value_of
 from pipeline.archive.members import Member
 from pipeline.errors import CaseError
 
@@ -103,10 +103,11 @@ def read_headers(member: Member, dataset: pydicom.Dataset, digest: bytes, what: 
         CaseError: `NOT_CT`, `NOT_GRAYSCALE`, `MULTIFRAME`, `MATRIX_SIZE`, `PIXEL_SPACING_INVALID`,
             `ORIENTATION_INVALID`, `POSITION_MISSING` or `RESCALE_INVALID`.
     """
-    _require_gray_ct(dataset, what)
-    frames = _frames(dataset, what)
-    slices = [_read_frame(member, frame, digest, index, what) for index, frame in enumerate(frames)]
-    return [replace(item, lossy=True) for item in slices] if _is_lossy(dataset) else slices
+    with quiet():
+        _require_gray_ct(dataset, what)
+        frames = _frames(dataset, what)
+        slices = [_read_frame(member, frame, digest, index, what) for index, frame in enumerate(frames)]
+        return [replace(item, lossy=True) for item in slices] if _is_lossy(dataset) else slices
 
 
 def _read_frame(member: Member, dataset: pydicom.Dataset, digest: bytes, index: int, what: str) -> SliceHeader:

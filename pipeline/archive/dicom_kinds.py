@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.archive.dicom_attributes import integer_of, text_of, value_of
+from pipeline.archive.dicom_attributes import integer_of, quiet, text_of, value_of
 
 if TYPE_CHECKING:
     import pydicom
@@ -83,17 +83,18 @@ def file_kind(dataset: pydicom.Dataset, folder: str) -> FileKind:
         folder: Its folder below the archive's root (`.` for the root), which stands for the series of an image that
             lost its UID.
     """
-    referenced = value_of(dataset, "ReferencedSeriesSequence") or []
-    return FileKind(
-        series=hash_text(text_of(dataset, "SeriesInstanceUID") or (folder if is_image(dataset) else "")),
-        accession=hash_text(text_of(dataset, "AccessionNumber")),
-        reason=find_reason(dataset),
-        phase=find_phase(
-            f"{text_of(dataset, 'SeriesDescription')} {text_of(dataset, 'ProtocolName')}",
-            contrast=bool(text_of(dataset, "ContrastBolusAgent")),
-        ),
-        references=hash_text(text_of(referenced[0], "SeriesInstanceUID")) if referenced else "",
-    )
+    with quiet():
+        referenced = value_of(dataset, "ReferencedSeriesSequence") or []
+        return FileKind(
+            series=hash_text(text_of(dataset, "SeriesInstanceUID") or (folder if is_image(dataset) else "")),
+            accession=hash_text(text_of(dataset, "AccessionNumber")),
+            reason=find_reason(dataset),
+            phase=find_phase(
+                f"{text_of(dataset, 'SeriesDescription')} {text_of(dataset, 'ProtocolName')}",
+                contrast=bool(text_of(dataset, "ContrastBolusAgent")),
+            ),
+            references=hash_text(text_of(referenced[0], "SeriesInstanceUID")) if referenced else "",
+        )
 
 
 def find_reason(dataset: pydicom.Dataset) -> str:

@@ -7,6 +7,7 @@ A place is written as `file:PATH`, `tree:NAME` of a file of the archive, or `org
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -84,10 +85,11 @@ class MaskIndex:
         """Return a series of mask slices, or a file that lies in one of the folders, whatever its name says."""
         if found := self._inventory.series.get(hash_text(named)):
             return _organs_mask(found, [])
-        for folder in self._folders:
-            file = (folder / named).resolve()
-            if file.is_relative_to(folder.resolve()) and file.is_file() and file.name.endswith(SUFFIXES):
-                return _file_mask(str(file))
+        with suppress(OSError, ValueError):  # a name that is too long, or holds a zero
+            for folder in self._folders:
+                file = (folder / named).resolve()
+                if file.is_relative_to(folder.resolve()) and file.is_file() and file.name.endswith(SUFFIXES):
+                    return _file_mask(str(file))
         return Mask()
 
 

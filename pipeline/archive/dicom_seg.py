@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.archive.dicom_attributes import dicom_errors, integer_of, numbers_of, parse, text_of, value_of
+from pipeline.archive.dicom_attributes import dicom_errors, integer_of, numbers_of, parse, quiet, text_of, value_of
 from pipeline.archive.dicom_geometry import STEP_TOLERANCE_MM, Series, slice_normal
 from pipeline.arrays import UInt8Array
 from pipeline.errors import CaseError
@@ -44,6 +43,12 @@ def decode_liver(data: bytes, series: Series, what: str) -> UInt8Array:
             `MASK_SHAPE_MISMATCH` or `MASK_GEOMETRY_MISMATCH` if a frame is not on a slice of the CT.
     """
     dataset = parse(data, what, SEG_KEYWORDS)
+    with quiet():
+        return _decode(dataset, series, what)
+
+
+def _decode(dataset: pydicom.Dataset, series: Series, what: str) -> UInt8Array:
+    """Return the liver segment of a parsed file."""
     number = _liver_number(dataset, what)
     frames = _decode_frames(dataset, what)
     groups = value_of(dataset, "PerFrameFunctionalGroupsSequence") or []
@@ -83,9 +88,7 @@ def _decode_frames(dataset: pydicom.Dataset, what: str) -> NDArray[Any]:
     from pydicom.pixels import pixel_array
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stored: NDArray[Any] = pixel_array(dataset)
+        stored: NDArray[Any] = pixel_array(dataset)
     except dicom_errors():
         raise CaseError("SEGMENTATION_INVALID", f"{what}: its frames cannot be decoded") from None
     return stored if stored.ndim == 3 else stored[None]

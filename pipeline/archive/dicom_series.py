@@ -6,7 +6,6 @@ GDCM and SimpleITK invent the pixels of a short file, so pixels are decoded by p
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.archive.checks import require_contrast, require_spacing, to_hu
-from pipeline.archive.dicom_attributes import dicom_errors, parse
+from pipeline.archive.dicom_attributes import dicom_errors, parse, quiet
 from pipeline.archive.dicom_geometry import Series, arrange, slice_normal
 from pipeline.archive.dicom_headers import HEADER_KEYWORDS, PIXEL_KEYWORDS, SliceHeader, read_headers
 from pipeline.archive.dicom_repair import mend
@@ -141,8 +140,7 @@ def _decode(dataset: pydicom.Dataset, header: SliceHeader, what: str) -> NDArray
 
     try:
         _require_pixel_bytes(dataset, header, what)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             stored: NDArray[Any] = pixel_array(dataset, index=header.index)
     except dicom_errors():
         raise CaseError("PIXELDATA_UNREADABLE", f"{what}: the pixels of a slice cannot be decoded") from None

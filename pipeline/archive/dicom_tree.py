@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipeline.archive.dicom_attributes import is_dicom, parse, text_of
+from pipeline.archive.dicom_attributes import is_dicom, parse, quiet, text_of
 from pipeline.archive.dicom_headers import HEADER_KEYWORDS, SliceHeader, read_headers
 from pipeline.archive.dicom_kinds import (
     IDENTIFIERS,
@@ -73,6 +73,7 @@ def list_members(source: str, name: str) -> Result:
     return {"members": [[state.name, state.size, state.stamp] for state in members]}, {}
 
 
+@quiet()
 def examine_series(source: str, files: Sequence[Sequence[Any]], repairs: Sequence[str], identify: bool) -> Result:
     """Judge the geometry of a series by its headers.
 
@@ -161,6 +162,7 @@ def _describe_part(part: Part) -> dict[str, Any]:
     return {"name": part.name, "slices": slices, "step_mm": part.series.step_mm}
 
 
+@quiet()
 def read_series_headers(tree: SourceTree, names: Sequence[str]) -> list[SliceHeader]:
     """Read the headers of a series' files. Files that share an instance UID are compared whole."""
     headers: list[SliceHeader] = []

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from pipeline.archive.checks import reading
 from pipeline.archive.members import is_junk, open_zip, zip_errors
@@ -55,7 +56,8 @@ class SourceTree:
     """
 
     def __init__(self, uri: str) -> None:
-        self.uri = uri if "://" in uri else os.path.abspath(os.path.expanduser(uri))
+        local = unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
+        self.uri = local if "://" in local else os.path.abspath(os.path.expanduser(local))
         self._zip_name = ""
         self._zip_stack = ExitStack()
         self._zip: zipfile.ZipFile | None = None

@@ -139,7 +139,7 @@ def examine(
     Returns:
         The candidates of each series that has slices, and, if the site asks, the identifiers of each volume id.
     """
-    masks = MaskIndex(source.masks, source.path, inventory, source.couinaud_maps)
+    masks = MaskIndex(source.masks, inventory.root, inventory, source.couinaud_maps)
     found = {item.series: (match, item) for match in matches for item in match.series if item.count}
     rows = [{"series": name, "files": pack_states(item.states)} for name, (_, item) in sorted(found.items())]
     candidates: dict[str, list[Candidate]] = {}
