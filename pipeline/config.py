@@ -82,7 +82,9 @@ class SourceConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        require(self.decoder_memory_mb >= 512, f"source.decoder_memory_mb: at least 512, got {self.decoder_memory_mb}")
+        require(
+            self.decoder_memory_mb >= 1024, f"source.decoder_memory_mb: at least 1024, got {self.decoder_memory_mb}"
+        )
         require(0 <= self.liver_value <= 255, f"source.liver_value: 0..255, got {self.liver_value}")
         require(self.decoder_seconds > 0, f"source.decoder_seconds: must be positive, got {self.decoder_seconds}")
 

@@ -60,7 +60,7 @@ def test_a_fault_costs_one_call(sandbox, case, task, arguments, code, quote):
     assert caught.value.code == code
     assert quote in caught.value.message
     assert "CANARY" not in caught.value.message
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert call(sandbox, "echo", text="next").values["text"] == "next"
 
 

@@ -24,11 +24,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.archive.sandbox_child import ARRAY_TYPES, LENGTH_BYTES, MAXIMUM_ARRAYS, UNSET_VARIABLES
+from pipeline.archive.sandbox_child import ARRAY_TYPES, LENGTH_BYTES, MAXIMUM_ARRAYS, READY, UNSET_VARIABLES
 from pipeline.errors import CaseError
 
 _MAXIMUM_ANSWER_BYTES = 2**28
 _SHORT_SECONDS = 5.0
+_START_SECONDS = 120.0
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
 
 
@@ -100,10 +101,10 @@ class Sandbox:
 
     def _exchange(self, task: str, arguments: dict[str, Any]) -> Answer:
         """Send a request and return its answer; end the child if it gives none."""
-        connection = self._connect()
         request = json.dumps({"task": task, "arguments": arguments, "seconds": self.limits.seconds}).encode()
-        connection.settimeout(self.limits.seconds)
         try:
+            connection = self._connect()
+            connection.settimeout(self.limits.seconds)
             connection.sendall(len(request).to_bytes(LENGTH_BYTES, "big") + request)
             return _receive(connection)
         except TimeoutError:
@@ -114,7 +115,7 @@ class Sandbox:
             raise self._post_mortem() from None
 
     def _connect(self) -> socket.socket:
-        """Return the connection to the child, starting one if there is none."""
+        """Return the connection to the child, starting one if there is none; its start takes no time of a call."""
         if self._socket is None:
             self._socket, theirs = socket.socketpair()
             environment = {name: value for name, value in os.environ.items() if name not in UNSET_VARIABLES}
@@ -130,6 +131,8 @@ class Sandbox:
                 stderr=subprocess.DEVNULL,
             )
             theirs.close()
+            self._socket.settimeout(_START_SECONDS)
+            _read(self._socket, len(READY))
         return self._socket
 
     def _post_mortem(self) -> _DeadChildError:

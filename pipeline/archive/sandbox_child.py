@@ -21,6 +21,8 @@ from pipeline.errors import CaseError, describe_error
 
 LENGTH_BYTES = 8
 MAXIMUM_ARRAYS = 4
+READY = b"!"
+"""Said once, before the first request."""
 ARRAY_TYPES = {"int16": "<i2", "uint8": "|u1", "bool": "|b1"}
 """Types of arrays that an answer may hold."""
 UNSET_VARIABLES = ("LIVER_ID_KEY", "RAY_AUTH_TOKEN")
@@ -39,6 +41,7 @@ def serve(descriptor: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the patient's data
     connection = socket.socket(fileno=descriptor)
+    connection.sendall(READY)
     while request := _receive(connection):
         _limit_time(request["seconds"])
         values, arrays = _answer(request)
