@@ -10,7 +10,7 @@ import pytest
 from pyarrow import fs
 
 from pipeline.archive.dicom_tree import look_at_files
-from pipeline.archive.source_tree import FileState, SourceTree, pack_states, unpack_states
+from pipeline.archive.source_tree import ZIP_MARK, FileState, SourceTree, pack_states, unpack_states
 from pipeline.errors import CaseError, RefusedInputError
 from tests.dicom_archive_cases import make_series, save
 
@@ -53,7 +53,10 @@ def test_a_walk_gives_chunks_and_zips_alone(tmp_path, kind):
 def test_members_of_a_zip_are_files(tmp_path, kind):
     tree = open_tree(make_tree(tmp_path), kind)
     members = tree.members("b/x.ZIP")
-    assert [(state.name, state.size) for state in members] == [("b/x.ZIP!/in/one", 5), ("b/x.ZIP!/two", 6)]
+    assert [(state.name, state.size) for state in members] == [
+        (f"b/x.ZIP{ZIP_MARK}in/one", 5),
+        (f"b/x.ZIP{ZIP_MARK}two", 6),
+    ]
     assert [tree.read(state.name) for state in members] == [b"first", b"second"]
 
 
@@ -88,7 +91,7 @@ def test_a_damaged_member_is_an_error_when_it_is_read(tmp_path):
     path = make_tree(tmp_path) / "b" / "x.ZIP"
     path.write_bytes(path.read_bytes().replace(b"first", b"fir5t"))
     with pytest.raises(CaseError, match="ZIP_CORRUPT"):
-        SourceTree(str(tmp_path)).read("b/x.ZIP!/in/one")
+        SourceTree(str(tmp_path)).read(f"b/x.ZIP{ZIP_MARK}in/one")
 
 
 def test_a_file_that_is_gone_is_an_error_without_its_name(tmp_path):

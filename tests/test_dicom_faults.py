@@ -35,7 +35,7 @@ def read(archive, uid, mask, repairs=()):
     if not files:
         raise CaseError(mine[0]["reason"], "no slices")
     found, _ = examine_series(str(archive), files, repairs, identify=False)
-    volumes = [read_volume(str(archive), item["slices"], f"file:{mask}", repairs) for item in found["volumes"]]
+    volumes = [read_volume(str(archive), item["slices"], ["file", str(mask)], repairs) for item in found["volumes"]]
     return volumes, skipped
 
 

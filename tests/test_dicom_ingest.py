@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zlib
 from dataclasses import replace
@@ -80,6 +81,8 @@ def write_archive(root: Path) -> list[tuple[str, str]]:
             "" if number else "8",
         )
     zip_folder(root / "archive" / f"{CANARY}_1" / "study" / "1")
+    study = root / "archive" / f"{CANARY}_3" / "study"
+    study.rename(study.with_name(os.fsdecode(b"M\xfcller!")))  # a name that is no UTF-8
     for name, fault in FAULTS.items():
         add(root, rows, make_series(patient=name), f"faults/{name}", write=fault.write)
     add(root, rows, make_series(patient="bomb"), "bomb", write=write_bomb)

@@ -58,7 +58,7 @@ def test_47_jpeg2000_series_is_voxel_exact(tmp_path):
 
     folder = JPEG2000 / "example_ct_dicom"
     slices = [[path.name, 0] for path in sorted(folder.iterdir())]
-    mask = f"file:{JPEG2000 / 'example_seg_dicom.nii.gz'}"
+    mask = ["file", str(JPEG2000 / "example_seg_dicom.nii.gz")]
     values, arrays = read_volume(str(folder), slices, mask, [], liver_value=5)
     names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder))
     theirs = sitk.ReadImage(names)

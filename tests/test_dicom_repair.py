@@ -17,7 +17,7 @@ def read(root, slices, repairs, mask=None, **geometry):
     (part,) = look(root / "archive")[0]
     names = [[item[0], 0] for item in part["files"]]
     path = write_mask(root / "masks", "liver", mask, **geometry)
-    return read_volume(str(root / "archive"), names, f"file:{path}", repairs)
+    return read_volume(str(root / "archive"), names, ["file", str(path)], repairs)
 
 
 def test_whole_pixels_of_drift_are_taken_back_exactly():

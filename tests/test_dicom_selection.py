@@ -24,7 +24,7 @@ def inventory(**series):
     for name, value in series.items():
         accession, reason = value if isinstance(value, tuple) else (value, "")
         row = {"series": hash_text(name), "accession": hash_text(accession), "reason": reason, "phase": "unknown"}
-        found.add({**row, "references": "", "count": 10, "files": b"", "folder": ""})
+        found.add({**row, "references": "", "count": 10, "files": b"", "folder": b""})
     return found
 
 

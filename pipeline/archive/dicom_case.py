@@ -42,7 +42,7 @@ def read_study(case: CaseSource, record: Callable[[bytes], object], source: Sour
     """Read CT and liver of a case of layout `dicom`.
 
     Args:
-        case: A case whose `image` holds the archive's root and the slices, packed, and `masks` where its mask lies.
+        case: A case whose `image` holds the archive's root and the slices, and `masks` where its mask lies, packed.
         record: Receives a hash of the files of the CT and of the mask.
         source: Settings of the source.
 
@@ -54,7 +54,7 @@ def read_study(case: CaseSource, record: Callable[[bytes], object], source: Sour
         "pipeline.archive.dicom_volume:read_volume",
         source=root,
         slices=slices,
-        mask=case.masks,
+        mask=unpack_json(case.masks),
         liver_value=source.liver_value,
         repairs=repair_codes(source),
     )

@@ -84,7 +84,7 @@ class Inventory:
         else:
             found.count += row["count"]
             found.files.append(row["files"])
-            found.folder = row["folder"]
+            found.folder = row["folder"].decode("utf-8", "surrogateescape")
             found.phase = min(found.phase, row["phase"])  # any word comes before "unknown"
         if row["reason"] == SEGMENTATION and row["references"]:
             states = unpack_states(row["files"])
@@ -110,5 +110,5 @@ def input_hash(states: Iterable[FileState], *others: object) -> str:
 def pack_part(part: Mapping[str, Any]) -> dict[str, Any]:
     """Return one of the parts of `look_at_files` as a row with its files packed."""
     states = [FileState(*item) for item in part["files"]]
-    folder = states[0].name.rpartition("/")[0] if states else ""
+    folder = states[0].name.rpartition("/")[0].encode("utf-8", "surrogateescape") if states else b""
     return {**part, "files": pack_states(states) if states else b"", "folder": folder}

@@ -1,7 +1,8 @@
 """Where the liver mask of a series lies: named in the label table, in a folder of masks, or in the archive itself, as
 a DICOM SEG or as mask slices that are DICOM files, too (3D-IRCADb). A Couinaud map is found in its folder likewise.
 
-A place is written as `file:PATH`, `tree:NAME` of a file of the archive, or `organs:` and packed names of mask slices.
+A place is packed as a pair: `file` and a path, `tree` and a name in the archive, or `organs` and the names of the mask
+slices of each organ.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pipeline.archive.dicom_case import pack_json
 from pipeline.archive.dicom_inventory import FoundSeries, Inventory
 from pipeline.archive.dicom_kinds import hash_text
 from pipeline.archive.ircad import is_liver_tumor
-from pipeline.archive.source_tree import FileState
+from pipeline.archive.source_tree import ZIP_MARK, FileState
 from pipeline.errors import RefusedInputError
 
 SUFFIXES = (".nii.gz", ".dcm")
@@ -27,7 +28,7 @@ class Mask:
     """A mask of one series.
 
     Args:
-        place: Where it lies; empty if there is none.
+        place: Where it lies, packed; empty if there is none.
         states: Its files.
     """
 
@@ -73,7 +74,7 @@ class MaskIndex:
                 return _file_mask(self._named[key])
         if series in self._inventory.masks:
             state = self._inventory.masks[series]
-            return Mask(f"tree:{state.name}", (state,))
+            return Mask(pack_json(["tree", state.name]), (state,))
         return _organs_mask(*self._organs[series]) if series in self._organs else Mask()
 
     def find_map(self, volume_id: str, series: str, accessions: Iterable[str]) -> str:
@@ -103,7 +104,7 @@ def find_organs(inventory: Inventory) -> dict[str, tuple[FoundSeries, list[Found
     for series, found in inventory.series.items():
         if not found.count:
             continue
-        parts = [part.removesuffix("!").removesuffix(".zip") for part in PurePosixPath(found.folder).parts]
+        parts = [part.removesuffix(ZIP_MARK[0]).removesuffix(".zip") for part in PurePosixPath(found.folder).parts]
         if "PATIENT_DICOM" in parts:
             patients["/".join(parts[: parts.index("PATIENT_DICOM")])] = series
         elif "MASKS_DICOM" in parts:
@@ -118,14 +119,14 @@ def find_organs(inventory: Inventory) -> dict[str, tuple[FoundSeries, list[Found
 def _file_mask(path: str) -> Mask:
     """Return a mask that is a file of its own."""
     status = Path(path).stat()
-    return Mask(f"file:{path}", (FileState(path, status.st_size, status.st_mtime_ns),))
+    return Mask(pack_json(["file", path]), (FileState(path, status.st_size, status.st_mtime_ns),))
 
 
 def _organs_mask(liver: FoundSeries, tumors: Sequence[FoundSeries]) -> Mask:
     """Return masks that are slices."""
     organs = [found.states for found in (liver, *tumors)]
     names = [[state.name for state in states] for states in organs]
-    return Mask(f"organs:{pack_json(names)}", tuple(chain.from_iterable(organs)))
+    return Mask(pack_json(["organs", names]), tuple(chain.from_iterable(organs)))
 
 
 def _index(folder: str, setting: str) -> dict[str, str]:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from pipeline.archive.checks import paste_on_grid, reading, require_same_grid, to_labels
-from pipeline.archive.dicom_case import unpack_json
 from pipeline.archive.dicom_geometry import Series, arrange
 from pipeline.archive.dicom_seg import decode_liver
 from pipeline.archive.dicom_series import decode_hu, decode_mask, read_series, to_volume
@@ -35,14 +34,14 @@ _TUMOR, _FULL = 2, 255
 
 
 def read_volume(
-    source: str, slices: Sequence[Sequence[Any]], mask: str, repairs: Sequence[str], liver_value: int = 0
+    source: str, slices: Sequence[Sequence[Any]], mask: Sequence[Any], repairs: Sequence[str], liver_value: int = 0
 ) -> Result:
     """Read CT and liver of one volume.
 
     Args:
         source: URI of the archive.
         slices: File and frame of each slice.
-        mask: Where the liver is, as `pipeline.archive.dicom_masks` writes it.
+        mask: Where the liver is, as `pipeline.archive.dicom_masks` says it.
         repairs: As `arrange`.
         liver_value: The liver in a NIfTI mask of many organs; 0 for a mask of 0, 1 and 2.
 
@@ -59,9 +58,9 @@ def read_volume(
     series = arrange([item for item in headers if (item.member.name, item.index) in frames], IMAGE, repairs)
     hu, geometry = decode_hu(series, IMAGE, content.update)
     notes = [*_series_notes(series), *_clip_padding(hu)]
-    place, _, name = mask.partition(":")
+    place, name = mask
     if place == "organs":
-        labels = _read_organs(tree, unpack_json(name), geometry, content.update)
+        labels = _read_organs(tree, name, geometry, content.update)
     elif name.endswith(".nii.gz"):
         path = Path(tree.uri, name) if place == "tree" else Path(name)
         labels = _read_nifti(path, liver_value, geometry, content.update)

@@ -1,8 +1,8 @@
 """A tree of files of any nesting, local or behind a URI: listed folder by folder, opened one by one, zips included.
 
-A file is named by its path below the root; a member of a zip by the zip's path, `!/` and its own. Names travel packed:
-millions of them fit where as many strings would not. Links are never followed: what they name inside the tree is
-visited at its own place, and what lies outside is not the archive.
+A file is named by its path below the root; a member of a zip by the zip's path, `ZIP_MARK` and its own. Names travel
+packed: millions of them fit where as many strings would not, and those that are no UTF-8 pass. Links are never
+followed: what they name inside the tree is visited at its own place, and what lies outside is not the archive.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ CHUNK_FILES = 256
 """Files per work item of the discovery."""
 MAXIMUM_ARCHIVE_BYTES = 2**36
 """Largest sum of the files of one zip. Only headers are read of most, and each under the sandbox's limits."""
-_ZIP_MARK = "!/"
+ZIP_MARK = "\0/"
+"""Between the path of a zip and that of its member: no path holds it."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class SourceTree:
             CaseError: As `open_zip`.
         """
         infos = [info for info in self._open_zip(name).infolist() if not info.is_dir()]
-        return [FileState(f"{name}{_ZIP_MARK}{info.filename}", info.file_size, info.CRC) for info in infos]
+        return [FileState(f"{name}{ZIP_MARK}{info.filename}", info.file_size, info.CRC) for info in infos]
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
@@ -128,7 +129,7 @@ class SourceTree:
         Raises:
             CaseError: `FILE_UNREADABLE`, or as `open_zip`.
         """
-        outer, mark, inner = name.partition(_ZIP_MARK)
+        outer, mark, inner = name.partition(ZIP_MARK)
         with (
             reading("a file"),
             zip_errors("a zip"),
@@ -205,7 +206,7 @@ class SourceTree:
 
 def is_zip_name(name: str) -> bool:
     """Tell whether a file is a zip by its name."""
-    return name.lower().endswith(".zip") and _ZIP_MARK not in name
+    return name.lower().endswith(".zip") and ZIP_MARK not in name
 
 
 def pack_states(states: Sequence[FileState]) -> bytes:

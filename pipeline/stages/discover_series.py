@@ -25,7 +25,7 @@ from pipeline.stages.base import Row, Stage, check_flow
 
 _TASKS = "pipeline.archive.dicom_tree"
 _PART = ("series", "accession", "reason", "phase", "references", "count", "files", "folder")
-_NO_SERIES = {"series": "", "accession": "", "phase": "unknown", "references": "", "files": b"", "folder": ""}
+_NO_SERIES = {"series": "", "accession": "", "phase": "unknown", "references": "", "files": b"", "folder": b""}
 BLOCKS_PER_CPU = 64
 
 
