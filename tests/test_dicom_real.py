@@ -13,6 +13,8 @@ import pytest
 import SimpleITK as sitk
 
 from jobs import ingest
+from pipeline.archive.dicom_kinds import hash_text
+from pipeline.archive.site_key import SiteKey
 from pipeline.config import CouinaudConfig, GridConfig, PipelineConfig, SourceConfig
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_volume_rows
@@ -66,3 +68,29 @@ def test_47_jpeg2000_series_is_voxel_exact(tmp_path):
     np.testing.assert_allclose(values["geometry"]["spacing_mm"][::-1], theirs.GetSpacing(), atol=1e-4)
     np.testing.assert_allclose(values["geometry"]["origin_mm"], theirs.GetOrigin(), atol=1e-4)
     assert int((arrays["labels"] == 1).sum()) == 366_708
+
+
+@pytest.mark.skipif(not JPEG2000.is_dir(), reason="LIVER_DATA has no totalsegmentator")
+def test_a_tree_of_public_samples(ray_cluster, tmp_path):
+    """A series without UID goes by its folder; three slices with a segmentation are no volume."""
+    folder = "totalsegmentator/example_ct_dicom"
+    image = sitk.ReadImage(str(JPEG2000 / "example_seg_dicom.nii.gz"))
+    liver = sitk.GetArrayFromImage(image) == 5
+    stripes = sitk.GetImageFromArray((liver * (1 + np.arange(liver.shape[2]) // 64 % 8)).astype(np.uint8))
+    stripes.CopyInformation(image)
+    (tmp_path / "maps").mkdir()
+    name = SiteKey(b"").volume_id(hash_text(folder))
+    sitk.WriteImage(stripes, str(tmp_path / "maps" / f"{name}.nii.gz"))
+    short = pydicom.dcmread(DATA / "dicom" / "dcmqi" / "ct-3slice" / "01.dcm", specific_tags=["SeriesInstanceUID"])
+    rows = [f"{folder},5;6,totalsegmentator/example_seg_dicom.nii.gz", f"{short.SeriesInstanceUID},,"]
+    (tmp_path / "labels.csv").write_text("series,segments,liver_mask\n" + "\n".join(rows) + "\n")
+    labels = str(tmp_path / "labels.csv")
+    code, run = run_job(tmp_path, path=str(DATA / "dicom"), labels=labels, liver_value=5)
+    (row,) = read_volume_rows(run)
+    report = run.read_json("reports", "ingest.json")
+    assert (code, row.volume_id, row.native_shape) == (3, name, (20, 512, 512))
+    assert report["quarantined"] == {"TOO_FEW_SLICES": 1}
+    archive = report["archive"]
+    assert archive["slices"] == 23
+    assert archive["other_files"]["SEGMENTATION"] == 1
+    assert archive["files"] == sum(path.is_file() for path in (DATA / "dicom").rglob("*"))
