@@ -14,28 +14,30 @@ def main(config: PipelineConfig) -> int:
     """Write `slices/`, `references/` and, last for each accepted volume, its row in `volumes/`."""
     with Step.begin(config, "ingest", uses=("source", "phantom", "grid", "couinaud")) as step:
         later = set(step.run.names("reports")) - {"ingest.json", "extract_labels.json"}
-        if step.committed and (later or step.exit_code == EXIT_DONE):
-            return step.exit_code  # rejected cases are tried again until a later step has used the accepted ones
-        from pipeline.archive.catalog import list_cases
+        grows = config.source.layout == "dicom"
+        if step.committed and (later or (step.exit_code == EXIT_DONE and not grows)):
+            return step.exit_code  # cases are added, and rejected ones tried again, until a later step has used them
         from pipeline.archive.reports import write_review
         from pipeline.couinaud import prepare
-        from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases
+        from pipeline.stages.find_cases import find_cases
+        from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases, remove_volume
         from pipeline.stages.session import ray_session
 
         config = replace(config, couinaud=prepare(config.couinaud))
-        cases, rejections = list_cases(config)
-        if config.source.reports:
-            write_review(step.run, rejections)
-        reasons = commit_outcomes(step.run, rejections)
-        pending = find_pending(step.run, cases)
         with ray_session(config.ray):
+            found = find_cases(step.run, config, remove_volume)
+            if config.source.reports:
+                write_review(step.run, found.rejections)
+            reasons = commit_outcomes(step.run, found.rejections)
+            pending = find_pending(step.run, found.cases)
             outcomes = step.progress(ingest_cases(step.run, config, pending), total=len(pending), unit="volume")
             reasons += commit_outcomes(step.run, outcomes)
         accepted = len(step.run.names("volumes"))
         if not accepted:
             counts = ", ".join(f"{count} {code}" for code, count in sorted(reasons.items())) or "the source is empty"
             raise RefusedInputError(f"ingest: no case can be used: {counts}")
-        return step.commit(taken=len(cases) + len(rejections), given=accepted, quarantined=reasons)
+        taken = len(found.cases) + len(found.rejections)
+        return step.commit(taken=taken, given=accepted, quarantined=reasons, **found.report)
 
 
 if __name__ == "__main__":

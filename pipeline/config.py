@@ -40,11 +40,15 @@ RESOURCE_SETTINGS = frozenset(
         "maximum_failures",
         "prediction_actors",
         "prediction_batch_size",
+        "decoder_memory_mb",
+        "decoder_seconds",
+        "reidentification",
     }
 )
 """Settings that say where a step runs, not what it does: they may change when a run is taken up again."""
 
-Layout = Literal["msd", "ircad", "phantom"]
+Layout = Literal["msd", "ircad", "dicom", "phantom"]
+Repair = Literal["tilt", "spacing"]
 CouinaudMethod = Literal["auto", "precomputed", "network", "planes", "territories", "shape"]
 
 
@@ -55,9 +59,11 @@ class SourceConfig:
     path: Annotated[str, tyro.conf.arg(aliases=["--source"])] = ""
     """Folder of the archive. Empty for the phantom layout, which needs nothing on disk."""
     layout: Annotated[Layout, tyro.conf.arg(aliases=["--layout"])] = "msd"
-    """How the folder is laid out: `msd`, `ircad` (3D-IRCADb-01 as distributed) or `phantom`."""
+    """How the folder is laid out: `msd`, `ircad` (3D-IRCADb-01 as distributed), `dicom` (a tree of DICOM files, zipped
+    or not) or `phantom`."""
     labels: Annotated[str, tyro.conf.arg(aliases=["--labels"])] = ""
-    """Table `volume_id, segments[, split]`. Empty means `volume_labels.csv` in the source folder."""
+    """Table `volume_id, segments[, split]`; for DICOM, `series` or `accession` may stand for `volume_id`. Empty means
+    `volume_labels.csv` in the source folder."""
     reports: Annotated[str, tyro.conf.arg(aliases=["--reports"])] = ""
     """Table of report texts (CSV, JSONL or Parquet) to take the labels from instead. Then `labels` may give splits."""
     report_id_column: str = ""
@@ -69,6 +75,29 @@ class SourceConfig:
     vessels: Annotated[str, tyro.conf.arg(aliases=["--vessels"])] = ""
     """Folder of `VOLUME.nii.gz` vessel masks: 1 hepatic and 2 portal veins, or 1 for both undivided. Empty means
     `vesselsTr` in the source folder, and the organs' masks of `ircad`. Read only by a method that uses vessels."""
+    masks: Annotated[str, tyro.conf.arg(aliases=["--masks"])] = ""
+    """DICOM: folder of liver masks named by volume id, series or accession (`.nii.gz`, or `.dcm` for a DICOM SEG)."""
+    liver_value: int = 0
+    """DICOM: the liver in masks of many organs, such as TotalSegmentator's 5. 0 means masks of 0, 1 (2: tumor)."""
+    id_key: Annotated[str, tyro.conf.arg(aliases=["--id-key"])] = ""
+    """DICOM: file with the site's secret for volume ids. Empty takes the environment's LIVER_ID_KEY, else a key that is
+    made once in the user's settings folder; `none` makes plain hashes, for public data."""
+    reidentification: str = ""
+    """DICOM: table of volume ids and the identifiers behind them, outside of the run folder. Empty writes none."""
+    repairs: tuple[Repair, ...] = ()
+    """DICOM: what may be interpolated instead of rejected: `tilt` (gantry), `spacing` (steps of different length)."""
+    decoder_memory_mb: int = 4096
+    """DICOM: address space of the process that reads untrusted files."""
+    decoder_seconds: float = 300.0
+    """DICOM: time for one series."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(
+            self.decoder_memory_mb >= 1024, f"source.decoder_memory_mb: at least 1024, got {self.decoder_memory_mb}"
+        )
+        require(0 <= self.liver_value <= 255, f"source.liver_value: 0..255, got {self.liver_value}")
+        require(self.decoder_seconds > 0, f"source.decoder_seconds: must be positive, got {self.decoder_seconds}")
 
 
 @dataclass(frozen=True, kw_only=True)

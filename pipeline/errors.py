@@ -1,5 +1,12 @@
 """The two ways in which input is turned away: one case is set aside, or a run is refused before it starts."""
 
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
 
 class CaseError(Exception):
     """One case cannot be used: it is quarantined and the run goes on.
@@ -23,3 +30,12 @@ class CaseError(Exception):
 
 class RefusedInputError(ValueError):
     """The run as a whole cannot start: arguments or input contradict each other. Jobs exit with code 2."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Return an exception's type and the innermost place in this package, never its text: it may name a patient."""
+    place = "outside the package"
+    for frame in traceback.extract_tb(error.__traceback__):
+        if Path(frame.filename).is_relative_to(_PACKAGE):
+            place = f"{Path(frame.filename).relative_to(_PACKAGE.parent).as_posix()}:{frame.lineno}"
+    return f"{type(error).__name__} at {place}"

@@ -65,8 +65,9 @@ def volumes_schema() -> pa.Schema:
 
     `spacing_mm`, `native_shape`, `origin_mm` and `direction` describe the volume reoriented to LPS (z feet to head);
     `native_orientation` is the orientation code of the file, which takes a mask back to the file's own grid.
-    `slabs` lists the slab numbers that have liver slices; slab j holds the slice indices [j * L, (j + 1) * L).
-    The last columns say how the Couinaud map was made. `couinaud_seconds` is the only value that a second run changes.
+    `slabs` lists the slab numbers that have liver slices; slab j holds the slice indices [j * L, (j + 1) * L). Then
+    comes how the Couinaud map was made (`couinaud_seconds` is the only value that a second run changes), and `notes`:
+    codes, between semicolons, of what was mended in the input or is doubtful about it.
     """
     vector = (3,)
     columns = [
@@ -87,7 +88,7 @@ def volumes_schema() -> pa.Schema:
     ]
     fields = [column.to_field() for column in columns]
     fields.append(pa.field("slabs", pa.list_(pa.int32()), nullable=False))
-    return pa.schema([*fields, *(column.to_field() for column in _couinaud_columns())])
+    return pa.schema([*fields, *(column.to_field() for column in (*_couinaud_columns(), Column("notes", "string")))])
 
 
 def _couinaud_columns() -> list[Column]:

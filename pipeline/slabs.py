@@ -36,6 +36,7 @@ class VolumeRow:
     couinaud_method: str = ""
     couinaud_flags: str = ""
     couinaud_seconds: float = 0.0
+    notes: str = ""
 
     @property
     def healthy(self) -> bool:

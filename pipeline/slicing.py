@@ -168,6 +168,7 @@ def volume_row(volume: Volume, plan: SlicePlan, method: str = "", flags: str = "
         couinaud_method=method,
         couinaud_flags=flags,
         couinaud_seconds=float(np.float32(seconds)),
+        notes=";".join(volume.notes),
     )
 
 

@@ -67,6 +67,7 @@ class Volume:
         couinaud_map: 0 or segment 1..8, if the source has one.
         vessels: Vessel masks, if the source has any and they are asked for.
         content_sha256: Hash of the input.
+        notes: Codes of what was mended in the input or is doubtful about it.
     """
 
     volume_id: str
@@ -79,6 +80,7 @@ class Volume:
     couinaud_map: UInt8Array | None = None
     vessels: Vessels | None = None
     content_sha256: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def to_lps(image: sitk.Image) -> tuple[np.ndarray[Any, Any], Geometry]:

@@ -16,11 +16,11 @@ class CaseSource:
 
     Args:
         volume_id: Our id, safe as a file name.
-        layout: `msd`, `ircad` or `phantom`.
+        layout: `msd`, `ircad`, `dicom` or `phantom`.
         split: `train`, `validation` or `test`.
         segments: Segments 1..8 that the volume's label names, ascending; empty means healthy. The phantom layout
             leaves it empty: a phantom's label follows from its tumors.
-        image: Path of the CT; empty for a phantom.
+        image: Path of the CT, for DICOM the packed names of its slices; empty for a phantom.
         masks: Path of the liver and tumor masks; empty for a phantom.
         couinaud_map: Path of the Couinaud map; empty if there is none.
         vessels: Path of the vessel mask; empty if there is none, or the masks hold the vessels too.
@@ -69,9 +69,11 @@ class Study:
         geometry: Where the voxels lie.
         liver_mask: The liver including its tumors.
         reference_mask: Tumors drawn by a person, perhaps all false; None if nobody looked.
+        notes: Codes of what was mended or is doubtful, such as `REPAIRED_GANTRY_TILT`.
     """
 
     hu: Int16Array
     geometry: Geometry
     liver_mask: BoolArray
     reference_mask: BoolArray | None
+    notes: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.archive import ircad, msd
-from pipeline.archive.cases import CaseFiles, CaseSource
+from pipeline.archive.cases import CaseFiles, CaseSource, Study
 from pipeline.archive.checks import lay_on_grid, to_labels
 from pipeline.archive.labels import LabelTable, VolumeLabel, read_labels, read_splits, unsafe_id_error
 from pipeline.archive.nifti import read_nifti
@@ -51,6 +51,8 @@ def list_cases(config: PipelineConfig, *, labels_required: bool = True) -> tuple
     """
     if config.source.layout == "phantom":
         return _phantom_cases(config), []
+    if config.source.layout == "dicom":
+        raise RefusedInputError("source.layout dicom: only ingest reads DICOM trees")
     source = config.source
     root = _folder(source.path, "source.path")
     files = _FIND[source.layout](root)
@@ -86,7 +88,7 @@ def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] |
 
         return make_phantom(config.phantom, config.seed, case.volume_id, vessels="vessels" in wanted)
     content = hashlib.sha256()
-    study = _READ[case.layout](case, content.update)
+    study = _read_study(case, content.update, config)
     read_map, read_vessels = "couinaud_map" in wanted, "vessels" in wanted
     couinaud_map = _read_couinaud_map(case, study.geometry, content.update) if read_map else None
     vessels = _read_vessels(case, study.geometry, content.update) if read_vessels else None
@@ -101,7 +103,17 @@ def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] |
         couinaud_map=couinaud_map,
         vessels=vessels,
         content_sha256=content.hexdigest(),
+        notes=study.notes,
     )
+
+
+def _read_study(case: CaseSource, record: Callable[[bytes], object], config: PipelineConfig) -> Study:
+    """Read CT and masks of a case as its layout has them."""
+    if case.layout == "dicom":
+        from pipeline.archive.dicom_case import read_study
+
+        return read_study(case, record, config.source)
+    return _READ[case.layout](case, record)
 
 
 def _phantom_cases(config: PipelineConfig) -> list[CaseSource]:

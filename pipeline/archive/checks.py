@@ -89,6 +89,8 @@ def to_labels(values: NDArray[Any], highest: int, code: str, what: str) -> UInt8
     Raises:
         CaseError: With `code`, quoting up to five of the other values.
     """
+    if values.dtype.kind in "iu" and values.size and values.min() >= 0 and values.max() <= highest:
+        return values.astype(np.uint8)
     wrong = values[(values < 0) | (values > highest) | (values != np.rint(values))]
     if wrong.size:
         found = ", ".join(f"{value:g}" for value in np.unique(wrong)[:5])

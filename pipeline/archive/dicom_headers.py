@@ -1,46 +1,54 @@
 """What the pipeline wants to know of one DICOM slice before it decodes a pixel.
 
 Only the attributes named here are parsed. The patient id is among them for one reason, to notice two patients in one
-series, and is kept as a hash; names, dates and texts are never read.
+series, and is kept as a hash; the acquisition's time for another, to tell two phases apart, and leaves this package as
+an order. Names, dates and texts are never read. A frame of an enhanced object is a slice like any other.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import struct
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.archive.dicom_attributes import Vector, integer_of, numbers_of, quiet, text_of, value_of
 from pipeline.archive.members import Member
 from pipeline.errors import CaseError
 
 if TYPE_CHECKING:
     import pydicom
 
-Vector = tuple[float, ...]
-
 MAXIMUM_SIDE = 4096
 """Largest number of rows or columns of a slice."""
 _UNIT_TOLERANCE = 1e-3
-_HEADER_KEYWORDS = [
+HEADER_KEYWORDS = [
     "Modality", "SeriesInstanceUID", "FrameOfReferenceUID", "PatientID", "Rows", "Columns", "NumberOfFrames",
     "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "PixelRepresentation",
     "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "RescaleSlope", "RescaleIntercept",
+    "SOPClassUID", "SOPInstanceUID", "AcquisitionNumber", "TemporalPositionIdentifier", "AcquisitionTime",
+    "ContentTime", "LossyImageCompression", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
-_PIXEL_KEYWORDS = [*_HEADER_KEYWORDS, "HighBit", "PlanarConfiguration", "PixelData"]
-
-
-def dicom_errors() -> tuple[type[Exception], ...]:
-    """Return what pydicom and its decoders raise on broken files. Their texts quote attributes: never pass them on."""
-    from pydicom.errors import BytesLengthException, InvalidDicomError
-
-    own = (BytesLengthException, InvalidDicomError, struct.error)
-    return (*own, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+PIXEL_KEYWORDS = [
+    *HEADER_KEYWORDS, "HighBit", "PlanarConfiguration", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
+    "PixelData",
+]  # fmt: skip
+_FRAME_MACROS = (
+    "PixelMeasuresSequence", "PlaneOrientationSequence", "PlanePositionSequence", "PixelValueTransformationSequence",
+    "FrameContentSequence",
+)  # fmt: skip
+_FRAME_KEYWORDS = {
+    "FrameAcquisitionNumber": "AcquisitionNumber",
+    "TemporalPositionIndex": "TemporalPositionIdentifier",
+    "FrameAcquisitionDateTime": "AcquisitionTime",
+}
+"""What enhanced objects call differently."""
+_ENHANCED = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
+"""Enhanced CT, and legacy CT converted to it."""
+_LOSSY_SYNTAXES = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81")
+"""JPEG baseline, JPEG extended, JPEG-LS near-lossless. JPEG 2000 may or may not lose; the attribute says so."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,11 @@ class SliceHeader:
         orientation: Direction cosines along a row, then along a column (LPS).
         position_mm: Center of the first pixel as x, y, z (LPS).
         rescale: Slope and intercept from stored values to HU; None if there are none, as in masks.
+        index: Frame of the file.
+        acquisition: Acquisition number, or empty.
+        temporal: Temporal position, or empty.
+        time: Acquisition or content time, or empty; only its order may be used.
+        lossy: Whether the pixels went through a lossy compression.
     """
 
     member: Member = field(repr=False)
@@ -70,64 +83,103 @@ class SliceHeader:
     orientation: Vector
     position_mm: Vector
     rescale: Vector | None
+    index: int = 0
+    acquisition: str = ""
+    temporal: str = ""
+    time: str = field(default="", repr=False)
+    lossy: bool = False
 
 
-def parse(data: bytes, what: str, *, pixels: bool = False) -> pydicom.Dataset:
-    """Parse one DICOM file, only the attributes that this module names.
+def read_headers(member: Member, dataset: pydicom.Dataset, digest: bytes, what: str) -> list[SliceHeader]:
+    """Check one file and return the header of each of its frames; commonly it has one.
 
-    Raises:
-        CaseError: `DICOM_UNREADABLE`.
-    """
-    import pydicom
-
-    keywords = _PIXEL_KEYWORDS if pixels else _HEADER_KEYWORDS
-    try:
-        with warnings.catch_warnings():  # pydicom's warnings quote values
-            warnings.simplefilter("ignore")
-            return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=not pixels, specific_tags=list(keywords))
-    except dicom_errors():
-        raise CaseError("DICOM_UNREADABLE", f"{what}: a file of {len(data)} bytes is not readable as DICOM") from None
-
-
-def read_header(member: Member, data: bytes, what: str) -> SliceHeader:
-    """Check one file and return its header.
+    Args:
+        member: The file.
+        dataset: What `parse` gave.
+        digest: What is equal for exact copies of the file, such as its hash.
+        what: The series in words.
 
     Raises:
-        CaseError: `DICOM_UNREADABLE`, `NOT_CT`, `NOT_GRAYSCALE`, `MULTIFRAME`, `MATRIX_SIZE`, `PIXEL_SPACING_INVALID`,
+        CaseError: `NOT_CT`, `NOT_GRAYSCALE`, `MULTIFRAME`, `MATRIX_SIZE`, `PIXEL_SPACING_INVALID`,
             `ORIENTATION_INVALID`, `POSITION_MISSING` or `RESCALE_INVALID`.
     """
-    dataset = parse(data, what)
-    _require_plain_ct(dataset, what)
+    with quiet():
+        _require_gray_ct(dataset, what)
+        frames = _frames(dataset, what)
+        slices = [_read_frame(member, frame, digest, index, what) for index, frame in enumerate(frames)]
+        return [replace(item, lossy=True) for item in slices] if _is_lossy(dataset) else slices
+
+
+def _read_frame(member: Member, dataset: pydicom.Dataset, digest: bytes, index: int, what: str) -> SliceHeader:
+    """Return the header of one slice."""
     return SliceHeader(
         member=member,
-        digest=hashlib.sha256(data).digest(),
-        series=_text(dataset, "SeriesInstanceUID"),
-        patient=hashlib.sha256(_text(dataset, "PatientID").encode()).digest(),
-        frame=_text(dataset, "FrameOfReferenceUID"),
+        digest=digest + index.to_bytes(4, "big"),
+        series=text_of(dataset, "SeriesInstanceUID"),
+        patient=hashlib.sha256(text_of(dataset, "PatientID").encode()).digest(),
+        frame=text_of(dataset, "FrameOfReferenceUID"),
         matrix=_matrix(dataset, what),
         pixel_spacing_mm=_pixel_spacing(dataset, what),
         orientation=_orientation(dataset, what),
-        position_mm=_numbers(dataset, "ImagePositionPatient", 3, "POSITION_MISSING", what),
+        position_mm=numbers_of(dataset, "ImagePositionPatient", 3, "POSITION_MISSING", what),
         rescale=_rescale(dataset, what),
+        index=index,
+        acquisition=text_of(dataset, "AcquisitionNumber"),
+        temporal=text_of(dataset, "TemporalPositionIdentifier"),
+        time=text_of(dataset, "AcquisitionTime") or text_of(dataset, "ContentTime"),
     )
 
 
-def _require_plain_ct(dataset: pydicom.Dataset, what: str) -> None:
-    """Check that a file is one gray CT slice, not a secondary capture, an enhanced object or another modality."""
-    modality, photometric = _text(dataset, "Modality"), _text(dataset, "PhotometricInterpretation")
+def _is_lossy(dataset: pydicom.Dataset) -> bool:
+    """Tell whether a file says that its pixels are not those of the scanner, or its transfer syntax does."""
+    syntax = dataset.file_meta.get("TransferSyntaxUID", "")
+    return text_of(dataset, "LossyImageCompression") == "01" or syntax in _LOSSY_SYNTAXES
+
+
+def _frames(dataset: pydicom.Dataset, what: str) -> list[pydicom.Dataset]:
+    """Return one dataset per frame, each with what all frames share and what is its own."""
+    count = integer_of(dataset, "NumberOfFrames", 1)
+    if text_of(dataset, "SOPClassUID") not in _ENHANCED:
+        if count != 1:
+            raise CaseError("MULTIFRAME", f"{what}: a file has {count} frames, expected one slice per file")
+        return [dataset]
+    own = value_of(dataset, "PerFrameFunctionalGroupsSequence") or []
+    if len(own) != count:
+        raise CaseError("MULTIFRAME", f"{what}: a file has {count} frames and describes {len(own)}, expected as many")
+    shared = value_of(dataset, "SharedFunctionalGroupsSequence") or []
+    return [_merge(dataset, [*shared[:1], frame]) for frame in own]
+
+
+def _merge(dataset: pydicom.Dataset, groups: Sequence[pydicom.Dataset]) -> pydicom.Dataset:
+    """Return a frame's attributes as those of a slice of its own."""
+    import pydicom
+
+    frame = pydicom.Dataset()
+    for keyword in HEADER_KEYWORDS[:-2]:
+        if keyword in dataset:
+            setattr(frame, keyword, value_of(dataset, keyword))
+    for macro in (value_of(group, name) for group in groups for name in _FRAME_MACROS):
+        for element in macro[0] if macro else ():
+            keyword = _FRAME_KEYWORDS.get(element.keyword, element.keyword)
+            if keyword in HEADER_KEYWORDS:
+                setattr(frame, keyword, element.value)
+    return frame
+
+
+def _require_gray_ct(dataset: pydicom.Dataset, what: str) -> None:
+    """Check that a file is gray CT, not a secondary capture or another modality."""
+    modality, photometric = text_of(dataset, "Modality"), text_of(dataset, "PhotometricInterpretation")
     if modality != "CT":
         raise CaseError("NOT_CT", f"{what}: a file has another modality, expected CT")
-    samples, frames = _integer(dataset, "SamplesPerPixel", 1), _integer(dataset, "NumberOfFrames", 1)
+    samples = integer_of(dataset, "SamplesPerPixel", 1)
     if photometric != "MONOCHROME2" or samples != 1:
         message = f"{what}: a file has {samples} samples per pixel and is not plain gray, expected MONOCHROME2 with 1"
         raise CaseError("NOT_GRAYSCALE", message)
-    if frames != 1:
-        raise CaseError("MULTIFRAME", f"{what}: a file has {frames} frames, expected one slice per file")
 
 
 def _matrix(dataset: pydicom.Dataset, what: str) -> tuple[int, int]:
     """Return rows and columns."""
-    rows, columns = _integer(dataset, "Rows", 0), _integer(dataset, "Columns", 0)
+    rows, columns = integer_of(dataset, "Rows", 0), integer_of(dataset, "Columns", 0)
     if not (1 <= rows <= MAXIMUM_SIDE and 1 <= columns <= MAXIMUM_SIDE):
         raise CaseError("MATRIX_SIZE", f"{what}: a slice has {rows} x {columns} pixels, allowed 1..{MAXIMUM_SIDE}")
     return rows, columns
@@ -135,7 +187,7 @@ def _matrix(dataset: pydicom.Dataset, what: str) -> tuple[int, int]:
 
 def _pixel_spacing(dataset: pydicom.Dataset, what: str) -> Vector:
     """Return the spacing of rows and columns."""
-    spacing = _numbers(dataset, "PixelSpacing", 2, "PIXEL_SPACING_INVALID", what)
+    spacing = numbers_of(dataset, "PixelSpacing", 2, "PIXEL_SPACING_INVALID", what)
     if min(spacing) <= 0:
         raise CaseError("PIXEL_SPACING_INVALID", f"{what}: a slice has pixel spacing {spacing}, expected above 0")
     return spacing
@@ -143,7 +195,7 @@ def _pixel_spacing(dataset: pydicom.Dataset, what: str) -> Vector:
 
 def _orientation(dataset: pydicom.Dataset, what: str) -> Vector:
     """Return the direction cosines of rows and columns."""
-    cosines = _numbers(dataset, "ImageOrientationPatient", 6, "ORIENTATION_INVALID", what)
+    cosines = numbers_of(dataset, "ImageOrientationPatient", 6, "ORIENTATION_INVALID", what)
     axes = np.array(cosines).reshape(2, 3)
     if not np.allclose(axes @ axes.T, np.eye(2), rtol=0, atol=_UNIT_TOLERANCE):
         raise CaseError("ORIENTATION_INVALID", f"{what}: direction cosines {cosines} are not two perpendicular units")
@@ -154,45 +206,5 @@ def _rescale(dataset: pydicom.Dataset, what: str) -> Vector | None:
     """Return slope and intercept, or None if the file has neither."""
     if "RescaleSlope" not in dataset and "RescaleIntercept" not in dataset:
         return None
-    slope = _numbers(dataset, "RescaleSlope", 1, "RESCALE_INVALID", what)
-    return slope + _numbers(dataset, "RescaleIntercept", 1, "RESCALE_INVALID", what)
-
-
-def _numbers(dataset: pydicom.Dataset, keyword: str, count: int, code: str, what: str) -> Vector:
-    """Return a numeric attribute as `count` finite floats."""
-    value = _value(dataset, keyword)
-    items: Sequence[Any] = [value] if count == 1 else value if isinstance(value, Sequence) else []
-    try:
-        numbers = tuple(float(item) for item in items)
-    except (TypeError, ValueError):
-        numbers = ()
-    if len(numbers) != count or not np.isfinite(numbers).all():
-        raise CaseError(code, f"{what}: {keyword} holds {len(numbers)} usable numbers, expected {count}")
-    return numbers
-
-
-def _integer(dataset: pydicom.Dataset, keyword: str, default: int) -> int:
-    """Return a whole number, the default if the attribute is absent or empty, and -1 if it is no number."""
-    value = _value(dataset, keyword)
-    if value is None or value == "":
-        return default
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        return -1
-
-
-def _text(dataset: pydicom.Dataset, keyword: str) -> str:
-    """Return an attribute as text; empty if it is absent."""
-    value = _value(dataset, keyword)
-    return "" if value is None else str(value)
-
-
-def _value(dataset: pydicom.Dataset, keyword: str) -> Any:
-    """Return an attribute, or None where it is absent or its bytes do not decode. pydicom decodes on access."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return dataset.get(keyword)
-    except dicom_errors():
-        return None
+    slope = numbers_of(dataset, "RescaleSlope", 1, "RESCALE_INVALID", what)
+    return slope + numbers_of(dataset, "RescaleIntercept", 1, "RESCALE_INVALID", what)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from pipeline.archive.volume_ids import is_safe_id, replacement_id
 from pipeline.errors import CaseError, RefusedInputError
 
 SPLITS = ("train", "validation", "test")
-_REQUIRED = ("volume_id", "segments")
 _DELIMITERS = (",", ";", "\t")
 _ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII")
 _SEGMENTS = (
@@ -67,12 +66,33 @@ class LabelTable:
 
 
 @dataclass(frozen=True)
+class StudyLabel:
+    """What a table of a hospital archive says about one series or study.
+
+    Args:
+        key: Column that names it: `volume_id`, `series` or `accession`.
+        identifier: What stands there. Never for messages or files.
+        label: Its label; None if the row makes no sense.
+        error: Why it makes none.
+        liver_mask: File of the liver mask, or empty.
+    """
+
+    key: str
+    identifier: str
+    label: VolumeLabel | None
+    error: CaseError | None = None
+    liver_mask: str = ""
+
+
+@dataclass(frozen=True)
 class _Row:
     """One line of the table, as text."""
 
     volume_id: str
     segments: str
     split: str
+    key: str = "volume_id"
+    liver_mask: str = ""
 
 
 def read_labels(path: Path, canonical: Callable[[str], str] = str) -> LabelTable:
@@ -91,7 +111,7 @@ def read_labels(path: Path, canonical: Callable[[str], str] = str) -> LabelTable
     Raises:
         RefusedInputError: If there is no such file, a column is missing, or a line is not a row of the table.
     """
-    return _read(path, canonical, _REQUIRED)
+    return _read(path, canonical, "segments")
 
 
 def read_splits(path: Path, canonical: Callable[[str], str] = str) -> LabelTable:
@@ -105,14 +125,14 @@ def read_splits(path: Path, canonical: Callable[[str], str] = str) -> LabelTable
     """
     if "segments" in _table_names(_text(path)):
         raise RefusedInputError("label table: it has a column segments, but labels come from reports; give one of them")
-    return _read(path, canonical, ("volume_id", "split"))
+    return _read(path, canonical, "split")
 
 
-def _read(path: Path, canonical: Callable[[str], str], required: tuple[str, ...]) -> LabelTable:
-    """Read a table with some columns; duplicates merge or conflict."""
+def _read(path: Path, canonical: Callable[[str], str], column: str) -> LabelTable:
+    """Read a table of `volume_id` and another column; duplicates merge or conflict."""
     labels: dict[str, VolumeLabel] = {}
     rejections: dict[str, Rejection] = {}
-    for row in _rows(path, required):
+    for row in _rows(path, [column], ["volume_id"]):
         volume_id = canonical(row.volume_id)
         safe = is_safe_id(volume_id)
         key = volume_id if safe else replacement_id(volume_id)
@@ -123,6 +143,29 @@ def _read(path: Path, canonical: Callable[[str], str], required: tuple[str, ...]
         except CaseError as error:
             rejections.setdefault(key, Rejection.from_error(key, error))
     return LabelTable({key: label for key, label in labels.items() if key not in rejections}, rejections)
+
+
+def read_study_labels(path: Path) -> list[StudyLabel]:
+    """Read the label table of a hospital archive: as `read_labels`, but series and accession numbers name cases, too.
+
+    A row's case is named by the first cell that is not empty of the columns `volume_id`, `series` (series instance
+    UID) and `accession`. The column `liver_mask` may name the mask's file. Rows that repeat a case count once; of rows
+    that contradict each other none counts.
+
+    Raises:
+        RefusedInputError: As `read_labels`.
+    """
+    found: dict[tuple[str, str], StudyLabel] = {}
+    for row in _rows(path, ["segments"], ["volume_id", "series", "accession"]):
+        place = (row.key, row.volume_id)
+        try:
+            study = StudyLabel(*place, _parse(row, safe=True), liver_mask=row.liver_mask)
+            if found.setdefault(place, study).label not in (study.label, None):
+                first = found[place].label
+                raise CaseError("LABEL_CONFLICT", f"the label table says both {first} and {study.label}", "list")
+        except CaseError as error:
+            found[place] = StudyLabel(*place, None, error)
+    return list(found.values())
 
 
 def parse_segments(text: str) -> tuple[int, ...]:
@@ -172,32 +215,39 @@ def _quote(text: str) -> str:
     return f"'{text}'" if len(text) <= _TOKEN_LENGTH else f"a text of {len(text)} characters"
 
 
-def _rows(path: Path, required: tuple[str, ...]) -> Iterator[_Row]:
+def _rows(path: Path, columns: Sequence[str], keys: Sequence[str]) -> Iterator[_Row]:
     """Give the rows of the table that are not blank."""
     text = _text(path)
     header = text.split("\n", 1)[0]
-    delimiter = next((mark for mark in _DELIMITERS if set(required) <= set(_names(header, mark))), None)
+    delimiter = next((mark for mark in _DELIMITERS if _has_columns(_names(header, mark), columns, keys)), None)
     if delimiter is None:
-        raise RefusedInputError(f"label table: the first line must name the columns {' and '.join(required)}")
+        named = " and ".join([" or ".join(keys), *columns])
+        raise RefusedInputError(f"label table: the first line must name the columns {named}")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     names = [name.strip().lower() for name in next(reader)]
     try:
         for fields in reader:
             if any(field.strip() for field in fields):
-                yield _row(names, fields, reader.line_num)
+                yield _row(names, fields, reader.line_num, keys)
     except csv.Error as error:
         raise RefusedInputError(f"label table, line {reader.line_num}: not a row of a text table") from error
 
 
-def _row(names: list[str], fields: list[str], line: int) -> _Row:
+def _has_columns(names: Sequence[str], columns: Sequence[str], keys: Sequence[str]) -> bool:
+    """Tell whether a table names its cases and has the columns beside that."""
+    return set(columns) <= set(names) and not set(keys).isdisjoint(names)
+
+
+def _row(names: list[str], fields: list[str], line: int, keys: Sequence[str]) -> _Row:
     """Return one line as text without surrounding spaces."""
     if len(fields) != len(names):
         message = f"{len(fields)} cells under {len(names)} columns; put several segments in quotes or between |"
         raise RefusedInputError(f"label table, line {line}: {message}")
     cells = dict(zip(names, (field.strip() for field in fields), strict=True))
-    if not cells["volume_id"]:
-        raise RefusedInputError(f"label table, line {line}: no volume_id")
-    return _Row(cells["volume_id"], cells.get("segments", ""), cells.get("split", ""))
+    key = next((key for key in keys if cells.get(key)), "")
+    if not key:
+        raise RefusedInputError(f"label table, line {line}: no {' or '.join(keys)}")
+    return _Row(cells[key], cells.get("segments", ""), cells.get("split", ""), key, cells.get("liver_mask", ""))
 
 
 def _table_names(text: str) -> set[str]:

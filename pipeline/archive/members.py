@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from pipeline.archive.checks import reading
 from pipeline.errors import CaseError
@@ -55,13 +56,27 @@ def open_members(path: Path, what: str, byte_cap: int = MAXIMUM_ZIP_BYTES) -> It
     if path.is_dir():
         yield _folder_members(path, what)
         return
-    with reading(what), _zip_errors(what):
-        archive = zipfile.ZipFile(path)
+    with open_zip(path, what, byte_cap) as (archive, infos):
+        members = [Member(info.filename, partial(_read_zipped, archive, info, what)) for info in infos]
+        yield _in_order(members)
+
+
+@contextmanager
+def open_zip(
+    file: Path | IO[bytes], what: str, byte_cap: int = MAXIMUM_ZIP_BYTES
+) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
+    """Give a zip and the files that its table of contents lists, which is checked before anything is read.
+
+    Raises:
+        CaseError: As `open_members`.
+    """
+    with reading(what), zip_errors(what):
+        archive = zipfile.ZipFile(file)
     with archive:
         infos = [info for info in archive.infolist() if not info.is_dir()]
         _require_safe(infos, what, byte_cap)
-        members = [Member(info.filename, partial(_read_zipped, archive, info, what)) for info in infos]
-        yield _in_order(members)
+        with zip_errors(what):
+            yield archive, infos
 
 
 def _folder_members(path: Path, what: str) -> list[Member]:
@@ -73,11 +88,11 @@ def _folder_members(path: Path, what: str) -> list[Member]:
 
 def _in_order(members: list[Member]) -> list[Member]:
     """Sort by name within folders of the same base name, so that a zip with one more level gives the same order."""
-    kept = [member for member in members if not _is_junk(PurePosixPath(member.name))]
+    kept = [member for member in members if not is_junk(PurePosixPath(member.name))]
     return sorted(kept, key=lambda member: (member.folder, PurePosixPath(member.name).name, member.name))
 
 
-def _is_junk(name: PurePosixPath) -> bool:
+def is_junk(name: PurePosixPath) -> bool:
     """Tell whether an operating system or viewer left this file."""
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
     return hidden or name.name.lower() in _JUNK_NAMES
@@ -91,12 +106,12 @@ def _read_file(path: Path, what: str) -> bytes:
 
 def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str) -> bytes:
     """Read a member, never more than its declared size; zipfile checks the CRC at the end."""
-    with reading(what), _zip_errors(what), archive.open(info) as stream:
+    with reading(what), zip_errors(what), archive.open(info) as stream:
         return stream.read(info.file_size)
 
 
 @contextmanager
-def _zip_errors(what: str) -> Iterator[None]:
+def zip_errors(what: str) -> Iterator[None]:
     """Turn the ways in which a zip can be broken into `ZIP_CORRUPT`."""
     try:
         yield

@@ -28,8 +28,12 @@ STEPS = (
 _HIDDEN_SETTINGS = (
     "source.path",
     "source.labels",
+    "source.reports",
     "source.couinaud_maps",
     "source.vessels",
+    "source.masks",
+    "source.id_key",
+    "source.reidentification",
     "couinaud.network",
 )
 """Folders of the archive may name patients."""

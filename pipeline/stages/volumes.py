@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.archive.cases import CaseSource
 from pipeline.archive.quarantine import Rejection
 from pipeline.config import CouinaudConfig, PipelineConfig
 from pipeline.couinaud.methods import needs_network
-from pipeline.errors import CaseError, RefusedInputError
+from pipeline.errors import CaseError, RefusedInputError, describe_error
 from pipeline.run_folder import RunFolder
 from pipeline.stages.base import Stage
 
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
 CASE_COLUMNS = tuple(field.name for field in fields(CaseSource))
 """Columns of a case as `CaseSource.to_row` gives it."""
-_PACKAGE = Path(__file__).parents[1]
 
 
 def load_constructor(config: CouinaudConfig) -> None:
@@ -80,13 +77,4 @@ def reject(volume_id: str, error: Exception, step: str) -> Rejection:
     """
     if isinstance(error, CaseError):
         return Rejection.from_error(volume_id, error)
-    return Rejection(volume_id, "UNEXPECTED", _describe(error), step)
-
-
-def _describe(error: Exception) -> str:
-    """Return the exception's type and the innermost place in this package, never its text: it may name a patient."""
-    place = "outside the package"
-    for frame in traceback.extract_tb(error.__traceback__):
-        if Path(frame.filename).is_relative_to(_PACKAGE):
-            place = f"{Path(frame.filename).relative_to(_PACKAGE.parent).as_posix()}:{frame.lineno}"
-    return f"{type(error).__name__} at {place}"
+    return Rejection(volume_id, "UNEXPECTED", describe_error(error), step)

@@ -1,0 +1,96 @@
+"""What a run folder remembers of an archive, so that a later run does only what is new and says what changed.
+
+A case's input is told by sizes and modification times (in a zip: CRCs) of its files and mask, and by its label. Ids and
+hashes are all that is kept.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.archive.dicom_kinds import IDENTIFIERS
+from pipeline.archive.site_key import SiteKey
+from pipeline.errors import RefusedInputError
+from pipeline.run_folder import RunFolder
+
+_STATE = "archive.json"
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t")
+
+
+def require_same_key(run: RunFolder, key: SiteKey) -> None:
+    """Check that a run folder's ids were made with this key.
+
+    Raises:
+        RefusedInputError: If they were made with another: every volume would be taken for a new one.
+    """
+    if run.exists(_STATE) and run.read_json(_STATE)["key"] != key.fingerprint:
+        raise RefusedInputError("source.id_key: the run folder's volume ids were made with another key")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How an archive differs from what the run folder remembers of it.
+
+    Args:
+        counts: Numbers of `new`, `changed`, `unchanged`, `replaced` (another series is taken now) and `gone` cases.
+        stale: Ids of those whose results no longer hold: changed and replaced ones. What is gone from the archive
+            stays in the run folder.
+        inputs: What is to be remembered now.
+    """
+
+    counts: dict[str, int]
+    stale: frozenset[str]
+    inputs: dict[str, str]
+
+
+def find_changes(run: RunFolder, inputs: Mapping[str, str], known: Set[str]) -> Changes:
+    """Compare an archive with what the run folder remembers of it.
+
+    Args:
+        run: Run folder.
+        inputs: Hash and label of each case's input, by volume id.
+        known: Ids of all volumes of the archive, whether they are cases or not.
+    """
+    before: dict[str, str] = run.read_json(_STATE)["inputs"] if run.exists(_STATE) else {}
+    changed = {name for name in inputs.keys() & before.keys() if inputs[name] != before[name]}
+    replaced = (before.keys() - inputs.keys()) & known
+    gone = {name: before[name] for name in before.keys() - inputs.keys() - known}
+    counts = {
+        "new": len(inputs.keys() - before.keys()),
+        "changed": len(changed),
+        "unchanged": len(inputs.keys() & before.keys()) - len(changed),
+        "replaced": len(replaced),
+        "gone": len(gone),
+    }
+    return Changes(counts, frozenset(changed | replaced), {**gone, **inputs})
+
+
+def remember(run: RunFolder, key: SiteKey, changes: Changes) -> None:
+    """Write what the archive is now. Stale results must have been removed: nothing tells them later."""
+    run.write_json({"key": key.fingerprint, "inputs": changes.inputs}, _STATE)
+
+
+def write_identifiers(path: str, run: RunFolder, identifiers: Mapping[str, Mapping[str, str]]) -> None:
+    """Write the table that leads from volume ids back to patients, readable by its owner only.
+
+    Raises:
+        RefusedInputError: If it would lie in the run folder, which is meant to be passed on.
+    """
+    target = Path(path).expanduser().absolute()
+    if target.resolve().is_relative_to(Path(run.root).resolve()):
+        raise RefusedInputError("source.reidentification: the table must lie outside of the run folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.touch(mode=0o600)
+    with target.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["volume_id", *IDENTIFIERS])
+        for volume_id, values in sorted(identifiers.items()):
+            writer.writerow([volume_id, *(_harmless(values.get(name, "")) for name in IDENTIFIERS)])
+
+
+def _harmless(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell

@@ -1,0 +1,145 @@
+"""Where the liver mask of a series lies: named in the label table, in a folder of masks, or in the archive itself, as
+a DICOM SEG or as mask slices that are DICOM files, too (3D-IRCADb). A Couinaud map is found in its folder likewise.
+
+A place is packed as a pair: `file` and a path, `tree` and a name in the archive, or `organs` and the names of the mask
+slices of each organ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path, PurePosixPath
+
+from pipeline.archive.dicom_case import pack_json
+from pipeline.archive.dicom_inventory import FoundSeries, Inventory
+from pipeline.archive.dicom_kinds import hash_text
+from pipeline.archive.ircad import is_liver_tumor
+from pipeline.archive.source_tree import ZIP_MARK, FileState
+from pipeline.errors import RefusedInputError
+
+SUFFIXES = (".nii.gz", ".dcm")
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A mask of one series.
+
+    Args:
+        place: Where it lies, packed; empty if there is none.
+        states: Its files.
+    """
+
+    place: str = ""
+    states: tuple[FileState, ...] = ()
+
+
+class MaskIndex:
+    """Finds masks.
+
+    Args:
+        folder: Folder of masks named by volume id, series UID or accession number; empty if there is none.
+        root: Root of the archive.
+        inventory: What there is in the archive.
+        maps: Folder of Couinaud maps, named likewise; empty if there is none.
+
+    Raises:
+        RefusedInputError: If a folder is named and is not there.
+    """
+
+    def __init__(self, folder: str, root: str, inventory: Inventory, maps: str = "") -> None:
+        roots = [item for item in (folder, root) if item and "://" not in item]
+        self._folders = [Path(item).expanduser().absolute() for item in roots]
+        self._inventory = inventory
+        self._organs = find_organs(inventory)
+        self._named = _index(folder, "source.masks")
+        self._maps = _index(maps, "source.couinaud_maps")
+
+    def find(self, volume_id: str, series: str, accessions: Iterable[str], named: str = "") -> Mask:
+        """Return the mask of a series, perhaps none.
+
+        Args:
+            volume_id: Our id.
+            series: Hash of the series' UID.
+            accessions: Hashes of the accession numbers.
+            named: What the label table says: a path below the folder of masks or the archive's root, or the UID of
+                a series of mask slices.
+        """
+        if named:
+            return self._named_mask(named)
+        for key in (volume_id, series, *sorted(accessions)):
+            if key in self._named:
+                return _file_mask(self._named[key])
+        if series in self._inventory.masks:
+            state = self._inventory.masks[series]
+            return Mask(pack_json(["tree", state.name]), (state,))
+        return _organs_mask(*self._organs[series]) if series in self._organs else Mask()
+
+    def find_map(self, volume_id: str, series: str, accessions: Iterable[str]) -> str:
+        """Return the path of a Couinaud map; empty if there is none."""
+        keys = (volume_id, series, *sorted(accessions))
+        return next((self._maps[key] for key in keys if key in self._maps), "")
+
+    def _named_mask(self, named: str) -> Mask:
+        """Return a series of mask slices, or a file that lies in one of the folders, whatever its name says."""
+        if found := self._inventory.series.get(hash_text(named)):
+            return _organs_mask(found, [])
+        with suppress(OSError, ValueError):  # a name that is too long, or holds a zero
+            for folder in self._folders:
+                file = (folder / named).resolve()
+                if file.is_relative_to(folder.resolve()) and file.is_file() and file.name.endswith(SUFFIXES):
+                    return _file_mask(str(file))
+        return Mask()
+
+
+def find_organs(inventory: Inventory) -> dict[str, tuple[FoundSeries, list[FoundSeries]]]:
+    """Return liver and liver tumors of each CT of a tree laid out as 3D-IRCADb-01.
+
+    `PATIENT/PATIENT_DICOM` is the CT, `PATIENT/MASKS_DICOM/ORGAN` a series of mask slices; either may be zipped.
+    """
+    patients: dict[str, str] = {}
+    organs: dict[str, dict[str, FoundSeries]] = {}
+    for series, found in inventory.series.items():
+        if not found.count:
+            continue
+        parts = [part.removesuffix(ZIP_MARK[0]).removesuffix(".zip") for part in PurePosixPath(found.folder).parts]
+        if "PATIENT_DICOM" in parts:
+            patients["/".join(parts[: parts.index("PATIENT_DICOM")])] = series
+        elif "MASKS_DICOM" in parts:
+            organs.setdefault("/".join(parts[: parts.index("MASKS_DICOM")]), {})[parts[-1]] = found
+    return {
+        patients[patient]: (masks["liver"], [masks[name] for name in sorted(masks) if is_liver_tumor(name)])
+        for patient, masks in organs.items()
+        if patient in patients and "liver" in masks
+    }
+
+
+def _file_mask(path: str) -> Mask:
+    """Return a mask that is a file of its own."""
+    status = Path(path).stat()
+    return Mask(pack_json(["file", path]), (FileState(path, status.st_size, status.st_mtime_ns),))
+
+
+def _organs_mask(liver: FoundSeries, tumors: Sequence[FoundSeries]) -> Mask:
+    """Return masks that are slices."""
+    organs = [found.states for found in (liver, *tumors)]
+    names = [[state.name for state in states] for states in organs]
+    return Mask(pack_json(["organs", names]), tuple(chain.from_iterable(organs)))
+
+
+def _index(folder: str, setting: str) -> dict[str, str]:
+    """Return the files of a folder by the keys under which they are found."""
+    path = Path(folder).expanduser().absolute()
+    if folder and not path.is_dir():
+        raise RefusedInputError(f"{setting}: expected a folder, got {folder!r}")
+    files = sorted(path.iterdir()) if folder else []
+    return {name: str(file) for file in files for name in _names(file)}
+
+
+def _names(file: Path) -> list[str]:
+    """Return the keys under which a mask is found: its name without suffix, and the hash of it."""
+    suffix = next((suffix for suffix in SUFFIXES if file.name.endswith(suffix)), "")
+    stem = file.name.removesuffix(suffix)
+    return [stem, hash_text(stem)] if suffix and file.is_file() else []

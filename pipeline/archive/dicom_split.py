@@ -1,0 +1,149 @@
+"""From the headers of one DICOM series to its volumes: commonly one, several where phases share a series.
+
+A series is first taken as one volume, whatever its acquisition numbers say: scanners count them up along one volume,
+too. Only where that fails, and the parts cover the same stretch of the patient, is it split.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from operator import attrgetter
+
+import numpy as np
+
+from pipeline.archive.dicom_geometry import STEP_TOLERANCE_MM, Series, arrange, slice_normal
+from pipeline.archive.dicom_headers import SliceHeader
+from pipeline.errors import CaseError
+
+MAJORITY = 0.9
+"""Slices of other orientations are dropped if at least this part of a series agrees."""
+MINIMUM_AXIAL_COSINE = 0.7
+"""Slices whose normal is farther than 45 degrees from the patient's axis are not axial."""
+MINIMUM_OVERLAP = 0.5
+"""Parts of a series are volumes of their own if they share at least this part of the shorter one's extent."""
+_SPLITTABLE = ("DUPLICATE_POSITION", "NOT_A_VOLUME", "SLICE_INCREMENT_INCONSISTENT")
+_DIGITS = 3
+
+
+@dataclass(frozen=True)
+class Part:
+    """One volume of a series.
+
+    Args:
+        name: What tells it from the others, such as `acquisition 2`; empty if the series is one volume.
+        series: Its slices in order.
+    """
+
+    name: str
+    series: Series
+
+
+def split_series(headers: Sequence[SliceHeader], what: str, repairs: Collection[str] = ()) -> tuple[list[Part], int]:
+    """Return the volumes of a series and the number of slices that were dropped for their orientation.
+
+    Args:
+        headers: Headers of one series, in any order.
+        what: The series in words.
+        repairs: As `arrange`.
+
+    Raises:
+        CaseError: As `arrange`, or `NON_AXIAL`.
+    """
+    kept = _keep_majority(headers)
+    require_axial(kept[0], what)
+    try:
+        return [Part("", arrange(kept, what, repairs))], len(headers) - len(kept)
+    except CaseError as error:
+        if error.code not in _SPLITTABLE:
+            raise
+        for groups in _groupings(kept):
+            if parts := _arrange_parts(groups, what, repairs):
+                return parts, len(headers) - len(kept)
+        raise
+
+
+def require_axial(header: SliceHeader, what: str) -> None:
+    """Check that a slice lies across the patient.
+
+    Raises:
+        CaseError: `NON_AXIAL`.
+    """
+    cosine = abs(float(slice_normal(header.orientation)[2]))
+    if cosine < MINIMUM_AXIAL_COSINE:
+        degrees = np.degrees(np.arccos(cosine))
+        raise CaseError("NON_AXIAL", f"{what}: slices stand {degrees:.0f} degrees off the axial plane, allowed are 45")
+
+
+def _keep_majority(headers: Sequence[SliceHeader]) -> list[SliceHeader]:
+    """Drop slices of other orientations, such as a localizer's, if nearly all agree."""
+    rounded = [tuple(np.round(header.orientation, _DIGITS) + 0.0) for header in headers]
+    common, count = Counter(rounded).most_common(1)[0]
+    if count < MAJORITY * len(headers):
+        return list(headers)
+    return [header for header, key in zip(headers, rounded, strict=True) if key == common]
+
+
+def _groupings(headers: Sequence[SliceHeader]) -> Iterator[dict[str, list[SliceHeader]]]:
+    """Give the ways in which a series may be several volumes."""
+    unique = list({header.digest: header for header in headers}.values())
+    keys: dict[str, Callable[[SliceHeader], str]] = {
+        "acquisition": attrgetter("acquisition"),
+        "temporal": attrgetter("temporal"),
+    }
+    for name, key in keys.items():
+        groups: dict[str, list[SliceHeader]] = {}
+        for header in unique:
+            groups.setdefault(f"{name} {key(header)}", []).append(header)
+        yield groups
+    yield _passes(unique)
+
+
+def _passes(headers: Sequence[SliceHeader]) -> dict[str, list[SliceHeader]]:
+    """Group by pass: the earliest slice at each position, then the second, ... if no pass begins before another ends.
+
+    Returns:
+        Nothing if positions have different numbers of slices, or the passes interleave.
+    """
+    normal = slice_normal(headers[0].orientation)
+    ordered = sorted(headers, key=lambda header: float(np.dot(header.position_mm, normal)))
+    along = np.array([np.dot(header.position_mm, normal) for header in ordered])
+    starts = np.flatnonzero(np.diff(along, prepend=-np.inf) > STEP_TOLERANCE_MM)
+    stacks = [
+        sorted(ordered[start:stop], key=attrgetter("time"))
+        for start, stop in zip(starts, [*starts[1:], len(ordered)], strict=True)
+    ]
+    if len({len(stack) for stack in stacks}) != 1:
+        return {}
+    passes = [list(slices) for slices in zip(*stacks, strict=True)]
+    for before, after in pairwise(passes):
+        if not max(item.time for item in before) < min(item.time for item in after):
+            return {}
+    return {f"pass {number}": slices for number, slices in enumerate(passes, start=1)}
+
+
+def _arrange_parts(groups: dict[str, list[SliceHeader]], what: str, repairs: Collection[str]) -> list[Part]:
+    """Return the groups as volumes; none if one is not a volume, or if they do not cover each other."""
+    if len(groups) < 2:
+        return []
+    try:
+        parts = [Part(name, arrange(group, what, repairs)) for name, group in sorted(groups.items())]
+    except CaseError:
+        return []
+    ranges = [_extent(part.series) for part in parts]
+    return parts if all(_overlap(*pair) >= MINIMUM_OVERLAP for pair in combinations(ranges, 2)) else []
+
+
+def _extent(series: Series) -> tuple[float, float]:
+    """Return first and last position along the normal."""
+    normal = slice_normal(series.slices[0].orientation)
+    first, last = (float(np.dot(header.position_mm, normal)) for header in (series.slices[0], series.slices[-1]))
+    return first, last
+
+
+def _overlap(a: tuple[float, float], b: tuple[float, float]) -> float:
+    """Return the part of the shorter extent that the other shares."""
+    shared = min(a[1], b[1]) - max(a[0], b[0])
+    return shared / min(a[1] - a[0], b[1] - b[0])

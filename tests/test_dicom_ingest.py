@@ -1,0 +1,247 @@
+"""A hospital archive through the job: every file and series accounted for, nothing of a patient left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian, MRImageStorage
+
+from jobs import ingest
+from pipeline.archive.dicom_kinds import hash_text
+from pipeline.archive.quarantine import read_rejections
+from pipeline.archive.site_key import SiteKey
+from pipeline.errors import RefusedInputError
+from pipeline.run_folder import RunFolder
+from pipeline.slabs import read_volume_rows
+from tests.archive_cases import zip_folder
+from tests.dicom_archive_cases import (
+    CANARY,
+    KEY,
+    configure,
+    make_ct,
+    make_liver,
+    make_series,
+    save,
+    series_uid,
+    write_labels,
+    write_map,
+    write_mask,
+)
+from tests.dicom_faults import FAULTS
+from tests.test_dicom_seg import make_seg
+
+GOOD = 4
+SECRETS = (b"canary", b"19431231", b"20250914", b"1.2.826.0.1.3680043.8.498.")
+"""Names, dates and UIDs, in lower case."""
+
+
+def write_bomb(slices, folder):
+    """A deflated slice that inflates to 4 GB: stored blocks after a full flush can be repeated."""
+    save(slices, folder)
+    slices[5].file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    save([slices[5]], folder, "IM0005.dcm")
+    packer = zlib.compressobj(1, wbits=-15)
+    block = packer.compress(bytes(2**26)) + packer.flush(zlib.Z_FULL_FLUSH)
+    with (folder / "IM0005.dcm").open("ab") as stream:
+        stream.seek(-4, 2)
+    path = folder / "IM0005.dcm"
+    data = path.read_bytes()
+    meta = data[: 132 + 12 + int.from_bytes(data[140:144], "little")]
+    path.write_bytes(meta + block * 64 + packer.flush())
+
+
+def add(root, rows, slices, folder, segments="5;6", write=save):
+    """Write a labeled series with mask and map."""
+    uid = series_uid(slices)
+    write(slices, root / "archive" / folder)
+    if not series_uid(slices):  # a series that lost its UID goes by its folder
+        uid = folder
+    named = uid if series_uid(slices) else SiteKey(KEY.encode()).volume_id(hash_text(folder))
+    write_mask(root / "masks", named)
+    write_map(root / "maps", named)
+    rows.append((uid, segments))
+
+
+def write_archive(root: Path) -> list[tuple[str, str]]:
+    """Good series of several shapes, every fault, other modalities, and a series that nobody labeled."""
+    rows: list[tuple[str, str]] = []
+    for number in range(GOOD):
+        add(
+            root,
+            rows,
+            make_series(make_ct(number), patient=number),
+            f"{CANARY}_{number}/study/1",
+            "" if number else "8",
+        )
+    zip_folder(root / "archive" / f"{CANARY}_1" / "study" / "1")
+    study = root / "archive" / f"{CANARY}_3" / "study"
+    study.rename(study.with_name(os.fsdecode(b"M\xfcller!")))  # a name that is no UTF-8
+    for name, fault in FAULTS.items():
+        add(root, rows, make_series(patient=name), f"faults/{name}", write=fault.write)
+    add(root, rows, make_series(patient="bomb"), "bomb", write=write_bomb)
+    save(make_series(make_ct(7), patient="unlabeled"), root / "archive" / "unlabeled")
+    save(make_series(Modality="MR", SOPClassUID=MRImageStorage), root / "archive" / "mr")
+    rows.append((f"1.2.3.{CANARY}", "3"))
+    write_labels(root / "labels.csv", rows)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def hospital(ray_cluster, tmp_path_factory):
+    """Settings of a run over the archive, its report and its rows of labels."""
+    root = tmp_path_factory.mktemp("hospital")
+    config = configure(root, root / "run")
+    rows = write_archive(root)
+    assert ingest.main(config) == 3
+    return config, RunFolder(config.run).read_json("reports", "ingest.json"), rows
+
+
+def expected_volumes():
+    return GOOD + sum(not fault.code for fault in FAULTS.values())
+
+
+def test_good_series_are_volumes_and_faults_are_named(hospital):
+    config, report, _ = hospital
+    volumes = read_volume_rows(RunFolder(config.run))
+    assert report["given"] == len(volumes) == expected_volumes()
+    notes = sorted(row.notes for row in volumes if row.notes)
+    assert notes == sorted(fault.note for fault in FAULTS.values() if fault.note)
+    codes = report["quarantined"]
+    wanted = [fault.code for fault in FAULTS.values() if fault.code]
+    for code in {code for code in wanted if "|" not in code}:
+        assert codes[code] >= wanted.count(code), code
+    assert codes["DECODER_MEMORY"] == 1
+    assert codes["IMAGE_MISSING"] == 1
+    assert sum(codes.values()) == len(wanted) + 2
+
+
+def test_every_series_ends_in_one_place(hospital):
+    config, report, _ = hospital
+    run, archive = RunFolder(config.run), report["archive"]
+    skipped = sum(archive["skipped_series"].values())
+    quarantined = len(run.names("quarantine")) - archive["labels_without_series"]
+    assert archive["series"] == len(run.names("volumes")) + quarantined + skipped
+    assert archive["skipped_series"] == {"NOT_LABELED": 2, "NOT_CT": 1, "NOT_PREFERRED": 2}
+
+
+def test_every_file_is_counted(hospital):
+    config, report, _ = hospital
+    archive = report["archive"]
+    files = [path for path in Path(config.source.path).rglob("*") if path.is_file()]
+    zipped = 12 - 1
+    assert archive["files"] == len(files) + zipped == archive["slices"] + sum(archive["other_files"].values())
+    assert archive["other_files"]["NOT_CT"] == 12 + 12
+
+
+def test_88_nothing_of_a_patient_is_left_behind(hospital, capfd):
+    config, _, _ = hospital
+    for path in Path(config.run).rglob("*"):
+        content = path.name.encode() + (path.read_bytes() if path.is_file() else b"")
+        if path.suffix == ".parquet":
+            table = pq.read_table(path)
+            content += b"".join(item for column in table.columns for item in _raw(column))
+        assert not [secret for secret in SECRETS if secret in content.lower()], path.name
+    assert not [secret for secret in SECRETS if secret in "".join(capfd.readouterr()).lower().encode()]
+
+
+def _raw(column):
+    return (bytes(data) for chunk in column.chunks for data in chunk.buffers() if data is not None)
+
+
+def test_a_second_run_does_only_what_is_new_and_says_so(hospital, tmp_path):
+    """A copy of the good part of the archive, so that modification times are the copy's own."""
+    config, _, rows = hospital
+    root = tmp_path / "hospital"
+    good = rows[:GOOD]
+    shutil.copytree(Path(config.source.path).parent / "masks", root / "masks")
+    shutil.copytree(Path(config.source.path).parent / "maps", root / "maps")
+    for number in range(GOOD):
+        name = f"{CANARY}_{number}"
+        shutil.copytree(Path(config.source.path) / name, root / "archive" / name)
+    write_labels(root / "labels.csv", good[:3])
+    config = configure(root, root / "run")
+    run = RunFolder(config.run)
+    assert ingest.main(config) == 0
+    before = {path: path.stat().st_mtime_ns for path in (root / "run" / "slices").rglob("*.parquet")}
+    assert _changes(run) == {"new": 3, "changed": 0, "unchanged": 0, "replaced": 0, "gone": 0}
+
+    write_labels(root / "labels.csv", [(good[0][0], "1"), *good[1:]])
+    shutil.rmtree(root / "archive" / f"{CANARY}_2")
+    assert ingest.main(config) == 3
+    assert _changes(run) == {"new": 1, "changed": 1, "unchanged": 1, "replaced": 0, "gone": 1}
+    after = {path: path.stat().st_mtime_ns for path in (root / "run" / "slices").rglob("*.parquet")}
+    kept = [path for path, stamp in before.items() if after.get(path) == stamp]
+    assert len({path.parent for path in kept}) == 2
+    assert len(run.names("volumes")) == 4
+    assert [item.code for item in read_rejections(run)] == ["IMAGE_MISSING"]
+    (root / "key").write_text("another key, long enough")
+    with pytest.raises(RefusedInputError, match="another key"):
+        ingest.main(config)
+
+
+def _changes(run):
+    return run.read_json("reports", "ingest.json")["archive"]["changes"]
+
+
+def test_a_liver_is_found_wherever_it_lies(ray_cluster, tmp_path):
+    """A segmentation in the tree, a file that the table names, mask slices; nothing outside of the archive."""
+    archive = tmp_path / "archive"
+    series = {
+        name: make_series(make_ct(k), patient=name) for k, name in enumerate(("seg", "file", "slices", "outside"))
+    }
+    for name, slices in series.items():
+        save(slices, archive / name)
+        write_map(tmp_path / "maps", series_uid(slices))
+    save([make_seg(series["seg"], [make_liver()])], archive / "annotations")
+    write_mask(archive / "drawn", "by_hand")
+    write_mask(tmp_path, "outside")
+    organ = make_series(make_liver() * np.uint8(255))
+    save(organ, archive / "organ")
+    cells = {"seg": "", "file": "drawn/by_hand.nii.gz", "slices": series_uid(organ), "outside": "../outside.nii.gz"}
+    rows = [f"{series_uid(series[name])},4,{cell}\n" for name, cell in cells.items()]
+    (tmp_path / "labels.csv").write_text("series,segments,liver_mask\n" + "".join(rows))
+    config = configure(tmp_path, tmp_path / "run", path=f"file://{archive}")
+    assert ingest.main(config) == 3
+    run = RunFolder(config.run)
+    assert [item.message for item in read_rejections(run)] == ["there is an image, but no mask of the liver"]
+    assert [round(row.liver_ml) for row in read_volume_rows(run)] == [576] * 3
+    assert run.read_json("reports", "ingest.json")["archive"]["other_files"] == {"NOT_DICOM": 1, "SEGMENTATION": 1}
+
+
+def test_a_study_gives_the_preferred_series(ray_cluster, tmp_path):
+    """Of a study's phases the portal venous one is taken, with its mask; a localizer is only counted."""
+    study = {"study": "1.2.3.4", "accession": "A7"}
+    portal = make_series(make_ct(1), description="PORTAL VENOUS", **study)
+    for name, slices in {
+        "arterial": make_series(make_ct(2), description="arterial", **study),
+        "native": make_series(make_ct(3), description="native", **study),
+        "portal": portal,
+        "short": make_series(make_ct(4)[:3], description="portal", **study),
+        "scout": make_series(make_ct(5)[:2], ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], **study),
+    }.items():
+        save(slices, tmp_path / "archive" / name)
+    for folder, write in (("masks", write_mask), ("maps", write_map)):
+        write(tmp_path / folder, f"{CANARY}A7")
+    write_labels(tmp_path / "labels.csv", [(f"{CANARY}A7", "5")], key="accession")
+    table = tmp_path / "secret" / "ids.csv"
+    config = configure(tmp_path, tmp_path / "run", reidentification=str(table))
+    assert ingest.main(config) == 0
+    report = RunFolder(config.run).read_json("reports", "ingest.json")
+    assert report["archive"]["skipped_series"] == {"LOCALIZER": 1, "NOT_PREFERRED": 2, "TOO_FEW_SLICES": 1}
+    (volume,) = read_volume_rows(RunFolder(config.run))
+    lines = table.read_text().splitlines()
+    assert [line for line in lines if volume.volume_id in line and series_uid(portal) in line]
+    assert table.stat().st_mode & 0o077 == 0
+    inside = replace(
+        config, run=str(tmp_path / "run2"), source=replace(config.source, reidentification=str(tmp_path / "run2" / "x"))
+    )
+    with pytest.raises(RefusedInputError, match="outside of the run folder"):
+        ingest.main(inside)
+    np.testing.assert_allclose(volume.spacing_mm, (5, 5, 5))
