@@ -30,9 +30,10 @@ def make_ct(seed=0, shape=SHAPE):
 
 
 def make_liver(shape=SHAPE):
-    """580 ml on the patient's right."""
+    """430 ml on the patient's right."""
     mask = np.zeros(shape, np.uint8)
     mask[2:10, 8:32, 8:32] = 1
+    mask[2:10, 20:32, 20:32] = 0  # no liver fills its bounding box
     return mask
 
 

@@ -211,7 +211,7 @@ def test_a_liver_is_found_wherever_it_lies(ray_cluster, tmp_path):
     assert ingest.main(config) == 3
     run = RunFolder(config.run)
     assert [item.message for item in read_rejections(run)] == ["there is an image, but no mask of the liver"]
-    assert [round(row.liver_ml) for row in read_volume_rows(run)] == [576] * 3
+    assert [round(row.liver_ml) for row in read_volume_rows(run)] == [432] * 3
     assert run.read_json("reports", "ingest.json")["archive"]["other_files"] == {"NOT_DICOM": 1, "SEGMENTATION": 1}
 
 
