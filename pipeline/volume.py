@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.arrays import BoolArray, Float64Array, Int16Array, UInt8Array
+from pipeline.arrays import BoolArray, Int16Array, UInt8Array
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -119,12 +119,3 @@ def to_native_image(array: np.ndarray[Any, Any], geometry: Geometry) -> sitk.Ima
     image.SetOrigin(geometry.origin_mm)
     image.SetDirection(geometry.direction)
     return sitk.DICOMOrient(image, geometry.native_orientation)
-
-
-def physical_corners(geometry: Geometry) -> Float64Array:
-    """Return the physical positions of the first and last voxel, shape (2, 3) as x, y, z in millimeters."""
-    direction = np.array(geometry.direction).reshape(3, 3)
-    step = direction * np.array(geometry.spacing_mm[::-1])
-    last = np.array(geometry.shape[::-1]) - 1
-    origin = np.array(geometry.origin_mm)
-    return np.stack([origin, origin + step @ last])

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.arrays import Float64Array
+from pipeline.arrays import Float64Array, UInt8Array
 from pipeline.config import CouinaudConfig
 from pipeline.couinaud.division import CompleteDivision, Plane, complete, divide, fit_division
 from pipeline.couinaud.evidence import SHAPE_DEVIATIONS, Evidence, move_level, move_plane
@@ -63,11 +63,16 @@ def divide_by_vessels(volume: Volume, shape: CouinaudMap) -> CouinaudMap:
         CaseError: VESSELS_MISSING, VESSELS_EMPTY, or SHAPE_INCOMPLETE if the shape's map lacks too many segments to
             divide the liver.
     """
+    labels, flags, _ = cut_by_vessels(volume, shape)
+    return CouinaudMap(labels, "planes", tuple(sorted({*shape.flags, *flags})))
+
+
+def cut_by_vessels(volume: Volume, shape: CouinaudMap) -> tuple[UInt8Array, list[str], LiverVessels]:
+    """Return the labels of `divide_by_vessels`, its own flags, and the vessels; arguments and errors are the same."""
     prior = fit_prior(volume, shape)
     vessels = read_vessels(volume, prior)
     division, flags = move_division(prior, vessels)
-    labels = divide(volume.liver_mask, volume.geometry, division, shape.labels == 1)
-    return CouinaudMap(labels, "planes", tuple(sorted({*shape.flags, *flags})))
+    return divide(volume.liver_mask, volume.geometry, division, shape.labels == 1), flags, vessels
 
 
 def fit_prior(volume: Volume, shape: CouinaudMap) -> CompleteDivision:

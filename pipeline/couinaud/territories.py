@@ -12,9 +12,9 @@ import numpy as np
 from pipeline.arrays import SEGMENT_COUNT, Float64Array, Int64Array, UInt8Array
 from pipeline.config import CouinaudConfig
 from pipeline.couinaud.completion import complete_map
-from pipeline.couinaud.division import divide, voxel_indices
-from pipeline.couinaud.liver_vessels import LiverVessels, read_vessels
-from pipeline.couinaud.planes import fit_prior, move_division
+from pipeline.couinaud.division import voxel_indices
+from pipeline.couinaud.liver_vessels import LiverVessels
+from pipeline.couinaud.planes import cut_by_vessels
 from pipeline.couinaud.portal_vein import root_portal
 from pipeline.couinaud.result import CouinaudMap
 from pipeline.couinaud.skeleton import RootedForest
@@ -55,10 +55,7 @@ def divide_by_branches(volume: Volume, shape: CouinaudMap) -> CouinaudMap:
     Raises:
         CaseError: As `divide_by_vessels`.
     """
-    prior = fit_prior(volume, shape)
-    vessels = read_vessels(volume, prior)
-    division, flags = move_division(prior, vessels)
-    planes = divide(volume.liver_mask, volume.geometry, division, shape.labels == 1)
+    planes, flags, vessels = cut_by_vessels(volume, shape)
     seeds = seed_branches(volume, vessels, planes)
     missing = [segment for segment in range(2, SEGMENT_COUNT + 1) if not (seeds == segment).any()]
     flags += [f"SEGMENT_{segment}_FROM_PLANES" for segment in missing]

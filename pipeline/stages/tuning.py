@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import posixpath
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -125,34 +124,30 @@ def run_sweep(
     """
     os.environ.update(_ENVIRONMENT)
     tuned = config.tune
-    storage = run.path("tune", tuned.space)
     sized = tune.with_resources(trainable, dict(resources))
     params = to_param_space(space, tuned.search)
-    begun = posixpath.join(storage, name)
+    begun = run.path("tune", tuned.space, name)
     if tune.Tuner.can_restore(begun, storage_filesystem=run.filesystem):
         tuner = tune.Tuner.restore(
             begun, sized, restart_errored=True, param_space=params, storage_filesystem=run.filesystem
         )
     else:
-        tuner = tune.Tuner(
-            sized,
-            param_space=params,
-            tune_config=tune.TuneConfig(
-                metric=tuned.objective,
-                mode="max",
-                search_alg=make_search(tuned.search, config.seed, origin or {}, concurrent),
-                num_samples=1 if tuned.search == "grid" else tuned.samples,
-                reuse_actors=reuse_actors,
-                scheduler=scheduler,
-            ),
-            run_config=tune.RunConfig(
-                name=name,
-                storage_path=storage,
-                storage_filesystem=run.filesystem,
-                callbacks=[JsonLoggerCallback(), ShowProgress()],
-                verbose=0,
-            ),
+        chosen = tune.TuneConfig(
+            metric=tuned.objective,
+            mode="max",
+            search_alg=make_search(tuned.search, config.seed, origin or {}, concurrent),
+            num_samples=1 if tuned.search == "grid" else tuned.samples,
+            reuse_actors=reuse_actors,
+            scheduler=scheduler,
         )
+        kept = tune.RunConfig(
+            name=name,
+            storage_path=run.path("tune", tuned.space),
+            storage_filesystem=run.filesystem,
+            callbacks=[JsonLoggerCallback(), ShowProgress()],
+            verbose=0,
+        )
+        tuner = tune.Tuner(sized, param_space=params, tune_config=chosen, run_config=kept)
     return _collect(tuner.fit(), space, count_points(tuned, space))
 
 

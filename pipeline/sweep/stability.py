@@ -20,9 +20,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.arrays import Float64Array, Int64Array
-from pipeline.pixel_labels import effective_levels, threshold_level
-from pipeline.sweep.level_counts import LEVELS
-from pipeline.sweep.statistics import VolumeStatistics, find_pairs, raise_dice
+from pipeline.refinement.levels import LEVELS, effective_levels
+from pipeline.sweep.statistics import VolumeStatistics, best_dice, find_pairs
 
 
 def measure_stability(
@@ -41,19 +40,10 @@ def measure_stability(
     """
     total = np.zeros((len(thresholds), len(scales)))
     for volume, radius in zip(volumes, radii, strict=True):
-        levels = np.stack([_refined_levels(volume, threshold, scales, radius) for threshold in thresholds])
+        indices = [np.multiply.outer(scales, best_dice(volume, threshold, radius)) for threshold in thresholds]
+        levels = np.stack([effective_levels(index, tau) for index, tau in zip(indices, thresholds, strict=True)])
         total += score_levels(volume, levels.reshape(total.size, -1)).reshape(total.shape)
     return total / len(volumes)
-
-
-def _refined_levels(volume: VolumeStatistics, threshold: float, scales: Sequence[float], radius: int) -> Int64Array:
-    """Return the levels of refined masks at one threshold and all scales, shape (C, n)."""
-    best = np.zeros(len(volume.slice_index))
-    level = threshold_level(threshold)
-    for distance in range(1, radius + 1):
-        left, right = find_pairs(volume.slice_index, distance)
-        raise_dice(best, volume.above[:, level], volume.shared[left, distance - 1, level], left, right)
-    return effective_levels(np.asarray(scales)[:, None] * best, threshold)
 
 
 def score_levels(volume: VolumeStatistics, levels: Int64Array) -> Float64Array:

@@ -93,12 +93,16 @@ def refined_levels(statistics: VolumeStatistics, threshold: float, scale: float,
     """
     check_point(threshold, scale)
     check_radius(statistics, radius)
-    level = threshold_level(threshold)
-    best = np.zeros(len(statistics.slice_index))
+    return effective_levels(scale * best_dice(statistics, threshold, radius), threshold)
+
+
+def best_dice(statistics: VolumeStatistics, threshold: float, radius: int) -> Float64Array:
+    """Return the best Dice of each pseudo mask with those at most `radius` slices away, shape (n,); see eq. 4."""
+    level, best = threshold_level(threshold), np.zeros(len(statistics.slice_index))
     for distance in range(1, radius + 1):
         left, right = find_pairs(statistics.slice_index, distance)
         raise_dice(best, statistics.above[:, level], statistics.shared[left, distance - 1, level], left, right)
-    return effective_levels(scale * best, threshold)
+    return best
 
 
 def find_pairs(slice_index: Int32Array | Int64Array, distance: int) -> tuple[Int64Array, Int64Array]:
