@@ -120,7 +120,9 @@ def test_benchmark_reports_every_figure(ray_cluster, tmp_path, monkeypatch, caps
     report = run.read_json("reports", "benchmark_couinaud.json")
     assert report["taken"] == len(couinaud_benchmark.METHODS) * len(couinaud_benchmark.WORKERS) * 2
     assert {row["figure"] for row in report["targets"]} == set(couinaud_benchmark.TARGETS)
-    assert all(figure > 0 for part in report["figures"].values() for figure in part.values())
+    for part in report["figures"].values():
+        assert part.pop("beside_volume_mb") >= 0  # a small volume fits into what a warm worker has
+        assert all(figure > 0 for figure in part.values())
     assert len(capsys.readouterr().out.splitlines()) == len(couinaud_benchmark.TARGETS)
     volume = couinaud_benchmark.read_benchmark_volume(run)
     np.testing.assert_array_equal(volume.vessels.portal, phantom().vessels.portal)
