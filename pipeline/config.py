@@ -306,3 +306,8 @@ class PipelineConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         require(self.seed >= 0, f"seed: not negative, got {self.seed}")
+        require(
+            self.couinaudnet.context_slices == 0 or self.synthesis.style == "textured",
+            f"couinaudnet.context_slices: {self.couinaudnet.context_slices} needs tumors that go on along z"
+            f" (synthesis.style textured), got {self.synthesis.style}",
+        )
