@@ -1,4 +1,4 @@
-"""Refine pixel-level labels by the neighbor-slice continuity index (PLR, eq. 3-6)."""
+"""Refine pixel-level labels by the neighbor-slice continuity index (PLR, eq. 3-6), or lesion by lesion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def main(config: PipelineConfig) -> int:
 
         plr.retry_rejected(step.run)
         volumes = {row.volume_id: row for row in read_volume_rows(step.run, "train") if not row.healthy}
-        work = plr.cut_work(volumes.values(), config.grid.slab_length)
+        whole = config.pixel_labels.method == "lesions"
+        work = plr.cut_work(volumes.values(), config.grid.slab_length, whole=whole)
         window = plr.RefinePixelLabels(step.run, config.grid, config.pixel_labels, volumes)
         with ray_session(config.ray):
             flow = plr.flow_over_slabs(window, work, config.grid.slab_length)

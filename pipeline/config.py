@@ -231,6 +231,9 @@ class PixelLabelConfig:
 
     enabled: bool = True
     """Off keeps the thresholded masks: the paper's ablation without PLR."""
+    method: Literal["continuity", "lesions"] = "continuity"
+    """`continuity`: the paper's index, slice by slice. `lesions`: continuity in mm along z, then each lesion judged in
+    3-D by what the label says: every named segment holds a tumor, the others none."""
     threshold: float = 0.5
     """Threshold tau on the tumor probability, in [0, 1]."""
     scale: float = 5.0
@@ -239,6 +242,12 @@ class PixelLabelConfig:
     """Neighbors on each side that may continue a mask: the best Dice within so many slices. The paper's is 1."""
     radius_mm: float = 0.0
     """Reach of the window in mm instead: as many slices as fit, at least 1 and at most `radius`. 0 leaves it off."""
+    smoothing_mm: float = 3.0
+    """`lesions`: standard deviation of the Gaussian along z under which probabilities are thresholded."""
+    lesion_share: float = 0.6
+    """`lesions`: a lesion stays if it reaches this share of the highest peak in a named segment."""
+    minimum_relative_hu: float = -90.0
+    """`lesions`: what is darker than the liver's median by more than this is fat or gas."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -246,6 +255,8 @@ class PixelLabelConfig:
         require(self.scale > 0, f"pixel_labels.scale: must be positive, got {self.scale}")
         require(self.radius >= 1, f"pixel_labels.radius: at least 1, got {self.radius}")
         require(self.radius_mm >= 0, f"pixel_labels.radius_mm: not negative, got {self.radius_mm}")
+        require(self.smoothing_mm >= 0, f"pixel_labels.smoothing_mm: not negative, got {self.smoothing_mm}")
+        require(0 < self.lesion_share <= 1, f"pixel_labels.lesion_share: in (0, 1], got {self.lesion_share}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from pipeline.archive.quarantine import Rejection, read_rejections, remove_rejec
 from pipeline.config import GridConfig, PixelLabelConfig
 from pipeline.errors import CaseError
 from pipeline.refinement.slab_refinement import RefinementCounts, refine_slabs
+from pipeline.refinement.volume_refinement import refine_volume
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import VolumeRow
 from pipeline.stages.base import Row, Stage
@@ -52,15 +53,21 @@ class RefinePixelLabels(Stage):
     def process(self, row: Row) -> Iterator[Row]:
         """Refine consecutive slabs of a volume; give counts, or the reason why the volume cannot be used."""
         counts, reason = RefinementCounts(), {"code": "", "message": ""}
+        volume = self.volumes[row["volume_id"]]
         try:
-            counts = refine_slabs(self.run, self.grid, self.config, self.volumes[row["volume_id"]], row["slabs"])
+            if self.config.enabled and self.config.method == "lesions":
+                counts = refine_volume(self.run, self.grid, self.config, volume)
+            else:
+                counts = refine_slabs(self.run, self.grid, self.config, volume, row["slabs"])
         except CaseError as error:
             reason = {"code": error.code, "message": error.message}
         yield {"volume_id": row["volume_id"], **vars(counts), **reason}
 
 
-def cut_work(volumes: Iterable[VolumeRow], slab_length: int) -> list[Row]:
-    """Return work items: the slabs of each volume, a deep volume cut into several items."""
+def cut_work(volumes: Iterable[VolumeRow], slab_length: int, *, whole: bool = False) -> list[Row]:
+    """Return work items: the slabs of each volume, a deep volume cut into several items unless it must stay whole."""
+    if whole:
+        return [{"volume_id": volume.volume_id, "slabs": list(volume.slabs)} for volume in volumes]
     size = max(1, _TASK_SLICES // slab_length)
     return [
         {"volume_id": volume.volume_id, "slabs": list(volume.slabs[start : start + size])}

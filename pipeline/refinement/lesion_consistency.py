@@ -1,0 +1,99 @@
+"""Pixel labels refined lesion by lesion: continuity along z in millimeters, and agreement with the volume's label.
+
+Beside the paper's neighbor-slice continuity index, which judges a slice by its best neighbor whatever their distance,
+this looks at a volume in 3-D. It knows what the label says: each named segment holds a tumor, the others none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.arrays import SEGMENT_COUNT, BoolArray, Float32Array, UInt8Array
+from pipeline.config import PixelLabelConfig
+
+LESION_SIGMA_MM = 3.0
+"""Gaussian under which a lesion's peak is measured: about the size from which tumors are reported."""
+REQUIRED_SHARE = 0.5
+"""Where a named segment's highest peak is low, its threshold is this share of it, so that something is found there."""
+MINIMUM_PROBABILITY = 0.02
+"""What is never called a tumor, whatever the label says."""
+_LEAST_WEIGHT = 0.2
+_REACH = 3.0
+"""Standard deviations after which the Gaussian is cut off."""
+_TOUCHING = np.ones((3, 3, 3))
+"""Voxels that share a corner belong to one lesion."""
+
+
+def refine_lesions(
+    probability: Float32Array,
+    named_map: UInt8Array,
+    relative_hu: Float32Array,
+    spacing_mm: tuple[float, float, float],
+    config: PixelLabelConfig,
+) -> BoolArray:
+    """Return the tumor mask of a volume.
+
+    With o the probability where the tissue is not darker than `minimum_relative_hu`, else 0, R the named segments and
+    G a Gaussian: a voxel of segment g is found if `(G_z * o) / (G_z * R) >= min(tau, P_g / 2)`, with G_z along z only
+    and P_g the highest value of `(G_xyz * o) / (G_xyz * R)` in g. Of the connected lesions stay those that reach
+    `lesion_share` of P_g in some named segment g.
+
+    Args:
+        probability: o_k of consecutive slices, in [0, 1], shape (n, H, W).
+        named_map: Number of the segment on each pixel that the slice's label names, else 0; same shape.
+        relative_hu: HU minus the liver's median, same shape.
+        spacing_mm: z, y, x.
+        config: tau, `smoothing_mm`, `lesion_share` and `minimum_relative_hu`.
+
+    Returns:
+        Same shape; inside the named segments.
+    """
+    from scipy.ndimage import label
+
+    region: BoolArray = named_map > 0
+    refined = np.zeros_like(region)
+    if not region.any():
+        return refined
+    box = _bounding_box(region)
+    region, segment = region[box], named_map[box]
+    tissue = np.where(relative_hu[box] >= config.minimum_relative_hu, probability[box], np.float32(0))
+    axial = smooth_inside(tissue, region, (config.smoothing_mm / spacing_mm[0], 0.0, 0.0))
+    height = smooth_inside(tissue, region, tuple(LESION_SIGMA_MM / step for step in spacing_mm))
+    peak = np.zeros(SEGMENT_COUNT + 1, np.float32)
+    np.maximum.at(peak, segment[region], height[region])
+    threshold = np.maximum(np.minimum(config.threshold, REQUIRED_SHARE * peak), MINIMUM_PROBABILITY)
+    found = region & (axial >= threshold[segment])
+    lesions, count = label(found, _TOUCHING)
+    reached = np.zeros((count + 1, SEGMENT_COUNT + 1), np.float32)
+    np.maximum.at(reached, (lesions[found], segment[found]), height[found])
+    refined[box] = ((reached > 0) & (reached >= config.lesion_share * peak)).any(axis=1)[lesions]
+    return refined
+
+
+def smooth_inside(values: Float32Array, region: BoolArray, sigma: tuple[float, ...]) -> Float32Array:
+    """Return values smoothed by a Gaussian inside a region, without darkening at its border.
+
+    The smoothed values are divided by the share of the Gaussian that lies in the region, or by 0.2 if that is less.
+
+    Args:
+        values: Zero outside the region, shape (n, H, W).
+        region: Same shape.
+        sigma: Standard deviations in voxels along the axes.
+
+    Returns:
+        float32, same shape; zero outside the region.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    weight = gaussian_filter(region.astype(np.float32), sigma, mode="constant", truncate=_REACH)
+    smoothed = gaussian_filter(values, sigma, mode="constant", truncate=_REACH)
+    return np.where(region, smoothed / np.maximum(weight, np.float32(_LEAST_WEIGHT)), np.float32(0))
+
+
+def _bounding_box(region: BoolArray) -> tuple[slice, ...]:
+    """Return the smallest box that holds all true voxels."""
+    box = []
+    for axis in range(region.ndim):
+        inside = np.flatnonzero(region.any(axis=tuple(other for other in range(region.ndim) if other != axis)))
+        box.append(slice(int(inside[0]), int(inside[-1]) + 1))
+    return tuple(box)
