@@ -11,9 +11,9 @@ from importlib import metadata
 from types import TracebackType
 from typing import Any, TypeVar
 
+from pipeline.branch_folder import open_run_folder
 from pipeline.config import RESOURCE_SETTINGS, PipelineConfig
 from pipeline.errors import RefusedInputError
-from pipeline.run_folder import RunFolder
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Step:
     def __init__(self, name: str, config: PipelineConfig, settings: dict[str, Any]) -> None:
         self.name = name
         self.config = config
-        self.run = RunFolder(config.run)
+        self.run = open_run_folder(config.run)
         self._settings = settings
         self._started = time.monotonic()
         self._new_sections: list[str] = []
