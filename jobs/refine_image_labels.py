@@ -8,7 +8,7 @@ from pipeline.steps import Step
 
 
 def main(config: PipelineConfig) -> int:
-    """Write `image_labels/` for every slice of the run, reading narrow columns only, except for labels from references."""
+    """Write `image_labels/` for every slice of the run; only labels from references take the reading of pixels."""
     with Step.begin(config, "refine_image_labels", uses=("image_labels",), needs=("ingest",)) as step:
         if step.committed:
             return step.exit_code

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from pipeline.config_networks import CouinaudNetConfig, CouinaudShapeConfig, SegmenterConfig, SynthesisConfig, require
+from pipeline.config_reproduce import ReproduceConfig
 
 __all__ = [
     "RESOURCE_SETTINGS",
@@ -26,6 +27,7 @@ __all__ = [
     "PipelineConfig",
     "PixelLabelConfig",
     "RayConfig",
+    "ReproduceConfig",
     "SegmenterConfig",
     "SourceConfig",
     "SynthesisConfig",
@@ -308,6 +310,7 @@ class PipelineConfig:
     segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
     couinaud_evaluation: CouinaudEvaluationConfig = field(default_factory=CouinaudEvaluationConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)
+    reproduce: ReproduceConfig = field(default_factory=ReproduceConfig)
     ray: RayConfig = field(default_factory=RayConfig)
 
     def __post_init__(self) -> None:

@@ -96,5 +96,5 @@ def test_true_labels_need_references(tmp_path):
 
 
 def test_true_labels_are_not_for_the_ablation_without_ilr():
-    with pytest.raises(ValueError, match="image_labels.source: 'reference' needs image_labels.enabled"):
+    with pytest.raises(ValueError, match=r"image_labels.source: 'reference' needs image_labels.enabled"):
         ImageLabelConfig(enabled=False, source="reference")

@@ -80,6 +80,6 @@ def require_references(volumes: Iterable[VolumeRow], config: ImageLabelConfig) -
         missing = [volume.volume_id for volume in weak if not volume.has_reference]
         if missing:
             raise RefusedInputError(
-                f"image_labels.source: 'reference', but {len(missing)} of {len(weak)} pathological training volumes have"
-                f" no reference mask: {', '.join(missing)}"
+                f"image_labels.source: 'reference', but {len(missing)} of {len(weak)} pathological training volumes"
+                f" have no reference mask: {', '.join(missing)}"
             )
