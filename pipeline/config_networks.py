@@ -115,12 +115,19 @@ class SegmenterConfig:
 
     configuration: Literal["2d", "3d_fullres"] = "2d"
     """nnU-Net configuration."""
+    context_slices: int = 0
+    """Neighbor slices on each side that the `2d` network sees beside a slice, as further channels."""
     epochs: int = 1000
     """Training epochs."""
     iterations_per_epoch: int = 250
     """Steps per epoch."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """`sgd`: nnU-Net's own, with its polynomial schedule; `adamw`: a short rise to the peak, then half a cosine to 0
+    over all steps, which reaches the same loss in fewer steps."""
     initial_learning_rate: float = 1e-2
-    """Start of nnU-Net's polynomial schedule."""
+    """Start of nnU-Net's polynomial schedule, or the peak of `adamw`, for which about 2e-3 is usual."""
+    average_decay: float = 0.0
+    """Decay per step of a moving average of the weights, which then is what is kept; 0 keeps the last weights."""
     batch_size: int = 0
     """0 keeps the planned batch size."""
     patch_size: int = 0
@@ -137,6 +144,8 @@ class SegmenterConfig:
     """Epochs between checkpoints."""
     mirroring: bool = True
     """Mirror at prediction (test-time augmentation)."""
+    smoothing_mm: float = 0.0
+    """Standard deviation of the Gaussian that smooths the predicted probability across slices; 0 does not."""
     threshold: float = 0.5
     """Threshold on the predicted tumor probability on the native grid."""
     num_workers: int = 1
@@ -155,6 +164,16 @@ class SegmenterConfig:
         for name in ("epochs", "iterations_per_epoch", "num_workers", "checkpoint_every", "prediction_actors"):
             require(getattr(self, name) >= 1, f"segmenter.{name}: at least 1, got {getattr(self, name)}")
         require(0 < self.threshold < 1, f"segmenter.threshold: in (0, 1), got {self.threshold}")
+        for name in ("context_slices", "smoothing_mm"):
+            require(getattr(self, name) >= 0, f"segmenter.{name}: not negative, got {getattr(self, name)}")
+        require(
+            self.context_slices == 0 or self.configuration == "2d",
+            f"segmenter.context_slices: only for the configuration 2d, got {self.context_slices}"
+            f" with {self.configuration}",
+        )
+        rate = self.initial_learning_rate
+        require(rate > 0, f"segmenter.initial_learning_rate: must be positive, got {rate}")
+        require(0 <= self.average_decay < 1, f"segmenter.average_decay: in [0, 1), got {self.average_decay}")
 
 
 @dataclass(frozen=True, kw_only=True)

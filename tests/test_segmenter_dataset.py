@@ -6,7 +6,14 @@ import SimpleITK as sitk
 
 from pipeline.config import PipelineConfig
 from pipeline.run_folder import RunFolder
-from pipeline.segmenter.dataset import CHANNEL_NAME, describe_dataset, export_case, fill_gaps, read_network_input
+from pipeline.segmenter.dataset import (
+    CHANNEL_NAME,
+    describe_dataset,
+    export_case,
+    fill_gaps,
+    find_neighbors,
+    read_network_input,
+)
 from pipeline.segmenter.folders import SegmenterFolders
 from tests.segmenter_cases import HEIGHT, WIDTH, disc, tiny_config, write_case
 
@@ -77,6 +84,25 @@ def test_pseudo_labels_on_other_slices_are_an_error(run, tmp_path):
         export_case(run, volume, tiny_config(tmp_path))
 
 
+def test_neighbor_beyond_an_end_or_a_gap_is_the_last_slice_on_the_way():
+    index = np.array([4, 5, 8, 9, 10], np.int32)
+    assert find_neighbors(index, 0).tolist() == [0, 1, 2, 3, 4]
+    assert find_neighbors(index, 1).tolist() == [1, 1, 3, 4, 4]
+    assert find_neighbors(index, -1).tolist() == [0, 0, 2, 2, 3]
+    assert find_neighbors(index, 2).tolist() == [1, 1, 4, 4, 4]
+    assert find_neighbors(index, -3).tolist() == [0, 0, 1, 2, 2]
+
+
+def test_channels_are_the_slices_below_at_and_above(run, tmp_path):
+    volume, image, _ = write_case(run, "gap", slice_index=(2, 3, 5))
+    export_case(run, volume, tiny_config(tmp_path, context_slices=1))
+    gray = np.zeros((4, HEIGHT, WIDTH), np.float32)
+    gray[1:] = image / np.float32(255)
+    expected = {0: (1, 1, 0, 3), 1: (1, 2, 0, 3), 2: (2, 2, 0, 3)}
+    for channel, rows in expected.items():
+        np.testing.assert_array_equal(read(SegmenterFolders.of(run).image("gap", channel)), gray[list(rows)])
+
+
 def test_nnunet_takes_the_channel_as_it_is():
     from nnunetv2.preprocessing.normalization.default_normalization_schemes import NoNormalization
     from nnunetv2.preprocessing.normalization.map_channel_name_to_normalization import get_normalization_scheme
@@ -88,3 +114,9 @@ def test_dataset_lists_its_cases():
     described = describe_dataset(["b", "a"])
     assert described["numTraining"] == 2
     assert described["dataset"]["a"] == {"images": ["imagesTr/a_0000.nii.gz"], "label": "labelsTr/a.nii.gz"}
+
+
+def test_dataset_lists_every_channel():
+    described = describe_dataset(["a"], context_slices=1)
+    assert described["channel_names"] == {"0": CHANNEL_NAME, "1": CHANNEL_NAME, "2": CHANNEL_NAME}
+    assert described["dataset"]["a"]["images"] == [f"imagesTr/a_000{channel}.nii.gz" for channel in range(3)]

@@ -135,8 +135,8 @@ def test_fingerprint_is_nnunets(folders, fingerprints):
 
 
 def test_nothing_to_learn_is_refused():
-    case = {"shape": [6, 27, 27], "spacing": [5.0, 1.0, 1.0], "relative_size": 0.5, "intensities": []}
-    with pytest.raises(RefusedInputError, match="none of 2 training volumes"):
+    case = {"shape": [6, 27, 27], "spacing": [5.0, 1.0, 1.0], "relative_size": 0.5, "intensities": [[]]}
+    with pytest.raises(RefusedInputError, match="none of 2 training cases"):
         merge_fingerprints([case, case])
 
 

@@ -32,9 +32,10 @@ def prepare(folder, **settings):
     for name in cases:
         volume, _, _ = write_case(run, name, healthy=name == "healthy")
         export_case(run, volume, config)
-    write_json(describe_dataset(cases), folders.raw / "dataset.json")
+    context = config.segmenter.context_slices
+    write_json(describe_dataset(cases, context), folders.raw / "dataset.json")
     with nnunet_session(folders):
-        plan(folders, [extract_fingerprint(folders, name) for name in cases], config.segmenter)
+        plan(folders, [extract_fingerprint(folders, name, context) for name in cases], config.segmenter)
         for name in cases:
             preprocess_case(folders, name)
     return run
@@ -45,7 +46,7 @@ def trained(tmp_path_factory):
     """A run folder after a training that learned the dark discs."""
     folder = tmp_path_factory.mktemp("trained")
     run = prepare(folder)
-    config = tiny_config(folder, epochs=5, iterations_per_epoch=40, base_features=8, checkpoint_every=2)
+    config = tiny_config(folder, epochs=5, iterations_per_epoch=80, base_features=8, checkpoint_every=2)
     history = []
     train(run, config, CPU, history.append)
     return run, config, history
@@ -125,14 +126,17 @@ def test_longer_training_goes_on_from_the_last_epoch(tmp_path):
     train(run, tiny_config(tmp_path, epochs=4), CPU, lambda rows: pytest.fail("trained again"))
 
 
+class KilledError(Exception):
+    """Stands for the death of a worker."""
+
+
+def kill(rows):
+    """Die in the third epoch."""
+    if len(rows) == 3:
+        raise KilledError
+
+
 def test_killed_training_goes_on_from_its_last_checkpoint(tmp_path):
-    class KilledError(Exception):
-        pass
-
-    def kill(rows):
-        if len(rows) == 3:
-            raise KilledError
-
     run, config, epochs = prepare(tmp_path), tiny_config(tmp_path, epochs=4, checkpoint_every=2), []
     with pytest.raises(KilledError):
         train(run, config, CPU, kill)
@@ -140,6 +144,46 @@ def test_killed_training_goes_on_from_its_last_checkpoint(tmp_path):
     checkpoint.with_name(checkpoint.name + ".tmp").write_bytes(b"half a file")
     train(run, config, CPU, lambda rows: epochs.append(rows[-1]["epoch"]))
     assert epochs == [2, 3]
+
+
+@pytest.mark.parametrize("settings", [{}, {"optimizer": "adamw", "average_decay": 0.9, "context_slices": 1}])
+def test_killed_training_ends_with_the_weights_of_an_undisturbed_one(tmp_path, settings):
+    settings, weights = {**settings, "epochs": 4, "checkpoint_every": 2}, []
+    for name in ("undisturbed", "killed"):
+        run, config = prepare(tmp_path / name, **settings), tiny_config(tmp_path / name, **settings)
+        if name == "killed":
+            with pytest.raises(KilledError):
+                train(run, config, CPU, kill)
+        train(run, config, CPU, lambda rows: None)
+        weights.append(run.read_bytes("segmenter", "segmenter.safetensors"))
+    assert weights[0] == weights[1]
+
+
+def test_average_of_the_weights_is_what_is_kept(tmp_path):
+    settings = {"average_decay": 0.5, "iterations_per_epoch": 4}
+    run = prepare(tmp_path, **settings)
+    train(run, tiny_config(tmp_path, **settings), CPU, lambda rows: None)
+    checkpoint = read_checkpoint(checkpoint_path(run, FINAL_CHECKPOINT), CPU)
+    last, average = checkpoint["network_weights"], checkpoint["average_state"]
+    assert average["n_averaged"] == 8
+    moved = False
+    for name, kept in read_segmenter(run)[0].named_parameters():
+        assert torch.equal(kept, average[f"module.{name}"])
+        moved |= not torch.equal(kept, last[name])
+    assert moved
+
+
+def test_network_with_context_predicts_from_its_own_description(tmp_path):
+    settings = {"context_slices": 1, "epochs": 1}
+    run, config = prepare(tmp_path, **settings), tiny_config(tmp_path, **settings)
+    train(run, config, CPU, lambda rows: None)
+    volume, _, _ = write_case(run, "gap", split="test", slice_index=(2, 3, 6))
+    slices, predictor = read_network_input(run, volume, config), TumorPredictor(run, False, CPU)
+    probability = predictor.predict(slices)
+    slices.image[1] = 0
+    changed = [not np.array_equal(*pair) for pair in zip(predictor.predict(slices), probability, strict=True)]
+    assert read_segmenter(run)[1].context_slices == 1
+    assert changed == [True, True, False]
 
 
 def test_same_seed_gives_the_same_weights(tmp_path):

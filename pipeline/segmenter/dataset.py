@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.arrays import BoolArray, Float32Array, Int32Array, UInt8Array
+from pipeline.arrays import BoolArray, Float32Array, Int32Array, Int64Array, UInt8Array
 from pipeline.config import PipelineConfig
 from pipeline.intensity import normalize
 from pipeline.run_folder import RunFolder
@@ -23,7 +23,7 @@ from pipeline.segmenter.folders import IMAGE_ENDING, SegmenterFolders
 from pipeline.slabs import VolumeRow, read_slices
 
 CHANNEL_NAME = "noNorm"
-"""nnU-Net's name of a channel that it takes as it is: our images are normalized already."""
+"""nnU-Net's name of channels that it takes as they are: our images are normalized already."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,45 @@ def fill_gaps(rows: np.ndarray[Any, Any], slice_index: Int32Array) -> np.ndarray
     return stack
 
 
+def find_neighbors(slice_index: Int32Array, offset: int) -> Int64Array:
+    """Return the row of the slice `offset` above each slice; where it is missing, of the last one on the way to it.
+
+    At the liver's end, and at a gap, a slice's neighbor is thus the slice itself.
+
+    Args:
+        slice_index: Ascending z indices, shape (n,).
+        offset: Slices towards the head, or, negative, towards the feet.
+
+    Returns:
+        Rows 0..n - 1, shape (n,).
+    """
+    if offset < 0:
+        return np.searchsorted(slice_index, slice_index + offset, side="left")
+    return np.searchsorted(slice_index, slice_index + offset, side="right") - 1
+
+
+def stack_channels(slices: NetworkInput, context_slices: int) -> Float32Array:
+    """Return a volume as the network's channels: slices z - n .. z + n for each z, in this order.
+
+    Args:
+        slices: The volume, n >= 1 slices.
+        context_slices: Neighbors on each side.
+
+    Returns:
+        Shape (2 * context_slices + 1, depth, H, W); all channels are black where a slice is not there.
+    """
+    offsets = range(-context_slices, context_slices + 1)
+    neighbors = [slices.image[find_neighbors(slices.slice_index, offset)] for offset in offsets]
+    return np.stack([fill_gaps(rows, slices.slice_index) for rows in neighbors])
+
+
 def export_case(run: RunFolder, volume: VolumeRow, config: PipelineConfig) -> None:
-    """Write image and label of one training volume into the raw data set, each by rename."""
+    """Write channels and label of one training volume into the raw data set, each by rename."""
     folders = SegmenterFolders.of(run)
     slices = read_network_input(run, volume, config)
     label = read_label(run, volume, config, slices.slice_index)
-    _write_image(fill_gaps(slices.image, slices.slice_index), slices.spacing_mm, folders.image(volume.volume_id))
+    for channel, stack in enumerate(stack_channels(slices, config.segmenter.context_slices)):
+        _write_image(stack, slices.spacing_mm, folders.image(volume.volume_id, channel))
     _write_image(fill_gaps(label, slices.slice_index), slices.spacing_mm, folders.label(volume.volume_id))
 
 
@@ -122,23 +155,25 @@ def _write_image(stack: np.ndarray[Any, Any], spacing_mm: tuple[float, float, fl
     os.replace(temporary, path)
 
 
-def describe_dataset(volume_ids: Sequence[str]) -> dict[str, Any]:
+def describe_dataset(volume_ids: Sequence[str], context_slices: int = 0) -> dict[str, Any]:
     """Return the content of nnU-Net's `dataset.json`.
 
     The cases are listed (nnU-Net's `dataset` key), so that a stray file in the folder never becomes a case.
 
     Args:
         volume_ids: The training volumes.
+        context_slices: Neighbors on each side among the channels.
     """
+    channels = range(2 * context_slices + 1)
     cases = {
         volume_id: {
-            "images": [f"imagesTr/{volume_id}_0000{IMAGE_ENDING}"],
+            "images": [f"imagesTr/{volume_id}_{channel:04d}{IMAGE_ENDING}" for channel in channels],
             "label": f"labelsTr/{volume_id}{IMAGE_ENDING}",
         }
         for volume_id in sorted(volume_ids)
     }
     return {
-        "channel_names": {"0": CHANNEL_NAME},
+        "channel_names": {str(channel): CHANNEL_NAME for channel in channels},
         "labels": {"background": 0, "tumor": 1},
         "numTraining": len(cases),
         "file_ending": IMAGE_ENDING,

@@ -45,9 +45,9 @@ class SegmenterFolders:
         """Fingerprint, plans and preprocessed cases."""
         return self.root / "nnUNet_preprocessed" / DATASET_NAME
 
-    def image(self, volume_id: str) -> Path:
-        """Return the path of a training image; nnU-Net ends names with a channel number."""
-        return self.raw / "imagesTr" / f"{volume_id}_0000{IMAGE_ENDING}"
+    def image(self, volume_id: str, channel: int = 0) -> Path:
+        """Return the path of one channel of a training image; nnU-Net ends names with a channel number."""
+        return self.raw / "imagesTr" / f"{volume_id}_{channel:04d}{IMAGE_ENDING}"
 
     def label(self, volume_id: str) -> Path:
         """Return the path of a training label map."""

@@ -46,25 +46,30 @@ def write_json(value: Any, path: Path) -> None:
     os.replace(temporary, path)
 
 
-def extract_fingerprint(folders: SegmenterFolders, volume_id: str) -> dict[str, Any]:
+def extract_fingerprint(folders: SegmenterFolders, volume_id: str, context_slices: int = 0) -> dict[str, Any]:
     """Return one case's share of nnU-Net's data set fingerprint, as plain JSON values.
 
+    Args:
+        folders: Holds the case's files.
+        volume_id: The case.
+        context_slices: Neighbors on each side among the channels.
+
     Returns:
-        `shape` (voxels of the nonzero box), `spacing` (mm), `relative_size` (box by volume) and `intensities` (a sample
-        of the tumor voxels, empty for a healthy volume).
+        `shape` (voxels of the nonzero box), `spacing` (mm), `relative_size` (box by volume) and `intensities` (of each
+        channel a sample of the tumor voxels, empty for a healthy volume).
     """
     from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
     from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
-    image, label = str(folders.image(volume_id)), str(folders.label(volume_id))
+    images = [str(folders.image(volume_id, channel)) for channel in range(2 * context_slices + 1)]
     shape, spacing, intensities, _, relative_size = DatasetFingerprintExtractor.analyze_case(
-        [image], label, SimpleITKIO, _INTENSITIES_PER_CASE
+        images, str(folders.label(volume_id)), SimpleITKIO, _INTENSITIES_PER_CASE
     )
     return {
         "shape": [int(size) for size in shape],
         "spacing": [float(step) for step in spacing],
         "relative_size": float(relative_size),
-        "intensities": [float(value) for value in intensities[0]],
+        "intensities": [[float(value) for value in values] for values in intensities],
     }
 
 
@@ -77,13 +82,15 @@ def merge_fingerprints(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Raises:
         RefusedInputError: If no case has a tumor voxel: there is nothing to learn.
     """
-    intensities = np.concatenate([case["intensities"] for case in cases])
-    if not len(intensities):
-        raise RefusedInputError(f"segmenter: none of {len(cases)} training volumes has a pixel in its refined mask")
+    channels = [np.concatenate(samples) for samples in zip(*(case["intensities"] for case in cases), strict=True)]
+    if not len(channels[0]):
+        raise RefusedInputError(f"segmenter: none of {len(cases)} training cases has a pixel in its label")
     return {
         "spacings": [case["spacing"] for case in cases],
         "shapes_after_crop": [case["shape"] for case in cases],
-        "foreground_intensity_properties_per_channel": {"0": _describe(intensities)},
+        "foreground_intensity_properties_per_channel": {
+            str(channel): _describe(intensities) for channel, intensities in enumerate(channels)
+        },
         "median_relative_size_after_cropping": float(np.median([case["relative_size"] for case in cases])),
     }
 
@@ -208,16 +215,17 @@ def preprocess_case(folders: SegmenterFolders, volume_id: str) -> None:
     target = folders.preprocessed / configuration.data_identifier
     if (target / f"{volume_id}.pkl").exists():
         return
+    dataset_json = read_json(folders.preprocessed / "dataset.json")
     pending = folders.root / f"pending-{uuid.uuid4().hex}"
     pending.mkdir(parents=True)
     target.mkdir(parents=True, exist_ok=True)
     configuration.preprocessor_class(verbose=False).run_case_save(
         str(pending / volume_id),
-        [str(folders.image(volume_id))],
+        [str(folders.image(volume_id, channel)) for channel in range(len(dataset_json["channel_names"]))],
         str(folders.label(volume_id)),
         plans,
         configuration,
-        read_json(folders.preprocessed / "dataset.json"),
+        dataset_json,
     )
     for name in (f"{volume_id}.b2nd", f"{volume_id}_seg.b2nd", f"{volume_id}.pkl"):
         os.replace(pending / name, target / name)

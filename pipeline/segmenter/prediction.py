@@ -10,13 +10,38 @@ import numpy as np
 
 from pipeline.arrays import Float32Array
 from pipeline.run_folder import RunFolder
-from pipeline.segmenter.dataset import NetworkInput, fill_gaps
+from pipeline.segmenter.dataset import NetworkInput, fill_gaps, stack_channels
 from pipeline.segmenter.weights import read_segmenter
 
 if TYPE_CHECKING:
     import torch
 
 _TUMOR = 1
+
+
+def smooth_across_slices(probability: Float32Array, slices: NetworkInput, sigma_mm: float) -> Float32Array:
+    """Average the tumor probability along z with Gaussian weights, at each pixel over the slices that are liver there.
+
+    Neither the liver's ends nor gaps between slices thus darken what is beside them.
+
+    Args:
+        probability: Of each liver slice, shape (n, H, W).
+        slices: The volume.
+        sigma_mm: Standard deviation; 0 gives the probability as it is.
+
+    Returns:
+        float32, shape (n, H, W), in [0, 1]; zero outside the liver.
+    """
+    from scipy.ndimage import gaussian_filter1d
+
+    if not sigma_mm:
+        return probability
+    sigma = sigma_mm / slices.spacing_mm[0]
+    liver = fill_gaps(slices.liver_mask, slices.slice_index).astype(np.float32)
+    weighted = fill_gaps(probability, slices.slice_index) * liver
+    total, weight = (gaussian_filter1d(stack, sigma, axis=0, mode="constant") for stack in (weighted, liver))
+    smooth = np.divide(total, weight, out=np.zeros_like(total), where=liver > 0)
+    return np.clip(smooth[slices.slice_index - slices.slice_index[0]], 0, 1)
 
 
 class TumorPredictor:
@@ -34,6 +59,7 @@ class TumorPredictor:
 
         network, description = read_segmenter(run)
         plans = PlansManager(description.plans)
+        self._context_slices = description.context_slices
         with redirect_stdout(StringIO()):
             self._predictor = nnUNetPredictor(
                 use_mirroring=mirroring,
@@ -60,14 +86,14 @@ class TumorPredictor:
         Returns:
             float32, shape (n, H, W), in [0, 1]; zero outside the liver.
         """
-        volume = fill_gaps(slices.image, slices.slice_index)
-        probability = np.zeros(volume.shape, np.float32)
-        if volume.any():  # nnU-Net crops to the nonzero box, which a black volume does not have
-            probability = self._predict_stack(volume, slices.spacing_mm)
+        channels = stack_channels(slices, self._context_slices)
+        probability = np.zeros(channels.shape[1:], np.float32)
+        if channels.any():  # nnU-Net crops to the nonzero box, which a black volume does not have
+            probability = self._predict_stack(channels, slices.spacing_mm)
         rows = probability[slices.slice_index - slices.slice_index[0]]
         return np.where(slices.liver_mask, rows, np.float32(0)).astype(np.float32)
 
-    def _predict_stack(self, volume: Float32Array, spacing_mm: tuple[float, float, float]) -> Float32Array:
+    def _predict_stack(self, channels: Float32Array, spacing_mm: tuple[float, float, float]) -> Float32Array:
         """Preprocess, predict and resample back a regular stack, as nnU-Net does for one case."""
         import torch
         from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
@@ -76,7 +102,7 @@ class TumorPredictor:
         plans, configuration = predictor.plans_manager, predictor.configuration_manager
         preprocessor = configuration.preprocessor_class(verbose=False)
         data, _, properties = preprocessor.run_case_npy(
-            volume[None], None, {"spacing": list(spacing_mm)}, plans, configuration, predictor.dataset_json
+            channels, None, {"spacing": list(spacing_mm)}, plans, configuration, predictor.dataset_json
         )
         with redirect_stdout(StringIO()):
             logits = predictor.predict_sliding_window_return_logits(torch.from_numpy(data)).cpu()

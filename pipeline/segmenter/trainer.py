@@ -16,11 +16,13 @@ import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 
 from pipeline.config import PipelineConfig, SegmenterConfig
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.folders import SegmenterFolders, nnunet_session
 from pipeline.segmenter.history import EpochRow
+from pipeline.segmenter.optimization import WEIGHT_DECAY, WarmUpCosine, average_weights, settle_augmentation
 from pipeline.segmenter.planning import CONFIGURATION, PLANS_FILE, read_json
 from pipeline.segmenter.weights import SegmenterDescription, write_segmenter
 
@@ -31,10 +33,11 @@ FINAL_CHECKPOINT = "checkpoint_final.pth"
 
 
 class SegmenterTrainer(nnUNetTrainer):  # type: ignore[misc]
-    """nnU-Net's trainer with its own network, losses, augmentation and schedule.
+    """nnU-Net's trainer with its own network, losses and augmentation; optimizer and averaging as the settings say.
 
-    What differs is around the training: nnU-Net takes any process group for CUDA and the global rank for the device,
-    so both are set right here; checkpoints are written by rename; nothing is drawn or printed per epoch.
+    What else differs is around the training: nnU-Net takes any process group for CUDA and the global rank for the
+    device, so both are set right here; checkpoints are written by rename, and on the CPU an interrupted training ends
+    with the weights of an uninterrupted one; nothing is drawn or printed per epoch.
 
     Args:
         plans: Plans with the configuration.
@@ -59,10 +62,15 @@ class SegmenterTrainer(nnUNetTrainer):  # type: ignore[misc]
         self.device = device
         if device.type != "cuda":
             self.grad_scaler = None
+        self._settings = SegmenterConfig()
+        self._seed = 0
+        self._average: AveragedModel | None = None
         self._on_epoch: Callable[[list[EpochRow]], None] = lambda rows: None
 
-    def configure(self, config: SegmenterConfig, on_epoch: Callable[[list[EpochRow]], None]) -> None:
-        """Set the length of the training, and what to call after each epoch with the rows of all epochs so far."""
+    def configure(self, config: SegmenterConfig, seed: int, on_epoch: Callable[[list[EpochRow]], None]) -> None:
+        """Set length and optimizer of the training, and what to call after each epoch with the rows of all so far."""
+        self._settings = config
+        self._seed = seed
         self.num_epochs = config.epochs
         self.num_iterations_per_epoch = config.iterations_per_epoch
         self.num_val_iterations_per_epoch = 1
@@ -72,19 +80,54 @@ class SegmenterTrainer(nnUNetTrainer):  # type: ignore[misc]
 
     def initialize(self) -> None:
         """Build network, optimizer and loss as nnU-Net does, then share the batch among the workers."""
+        seed_generators(self._seed, self.local_rank, 0)
         shared, self.is_ddp = self.is_ddp, False
         super().initialize()
         self.is_ddp = shared
+        if self._settings.average_decay:
+            self._average = average_weights(self.network, self._settings.average_decay)
         if shared:
             self._set_batch_size_and_oversample()
             self.loss = self._build_loss()
             devices = [self.device] if self.device.type == "cuda" else None
             self.network = DistributedDataParallel(self.network, device_ids=devices)
 
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Any]:
+        """Return optimizer and schedule."""
+        if self._settings.optimizer == "sgd":
+            return super().configure_optimizers()  # type: ignore[no-any-return]
+        optimizer = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=WEIGHT_DECAY)
+        return optimizer, WarmUpCosine(optimizer, self.initial_lr, self.num_epochs, self.num_iterations_per_epoch)
+
+    def get_training_transforms(self, *args: Any, **kwargs: Any) -> Any:
+        """Return nnU-Net's augmentation, the same for all channels of a patch."""
+        transforms = super().get_training_transforms(*args, **kwargs)
+        settle_augmentation(transforms, self.num_input_channels)
+        return transforms
+
+    def on_epoch_start(self) -> None:
+        """Seed the generators of the epoch."""
+        seed_generators(self._seed, self.local_rank, self.current_epoch + 1)
+        super().on_epoch_start()
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Take one step as nnU-Net does, then move schedule and average on."""
+        losses: dict[str, Any] = super().train_step(batch)
+        if isinstance(self.lr_scheduler, WarmUpCosine):
+            self.lr_scheduler.advance()
+        if self._average is not None:
+            self._average.update_parameters(self.bare_network)
+        return losses
+
     @property
     def bare_network(self) -> torch.nn.Module:
         """The network without the wrapper of shared training."""
         return self.network.module if self.is_ddp else self.network
+
+    @property
+    def kept_network(self) -> torch.nn.Module:
+        """The network whose weights are the result: the last ones, or their moving average."""
+        return self.bare_network if self._average is None else self._average.module
 
     def print_to_log_file(self, *args: Any, also_print_to_console: bool = False, add_timestamp: bool = True) -> None:
         """Write to nnU-Net's log file only."""
@@ -129,10 +172,20 @@ class SegmenterTrainer(nnUNetTrainer):  # type: ignore[misc]
 
     def save_checkpoint(self, filename: str) -> None:
         """Write a checkpoint by rename, so that a killed process leaves the one before."""
+        if self.local_rank != 0:
+            return
+        checkpoint = {
+            "network_weights": self.bare_network.state_dict(),
+            "average_state": None if self._average is None else self._average.state_dict(),
+            "optimizer_state": self.optimizer.state_dict(),
+            "grad_scaler_state": None if self.grad_scaler is None else self.grad_scaler.state_dict(),
+            "logging": self.logger.get_checkpoint(),
+            "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
+            "current_epoch": self.current_epoch + 1,
+        }
         temporary = f"{filename}.tmp"
-        super().save_checkpoint(temporary)
-        if self.local_rank == 0:
-            os.replace(temporary, filename)
+        torch.save(checkpoint, temporary)
+        os.replace(temporary, filename)
 
     def resume(self) -> None:
         """Go on from the newest checkpoint, if there is one.
@@ -148,6 +201,8 @@ class SegmenterTrainer(nnUNetTrainer):  # type: ignore[misc]
     def restore(self, checkpoint: dict[str, Any]) -> None:
         """Take weights, optimizer, epoch and log from a checkpoint (nnU-Net's own method would unpickle anything)."""
         self.bare_network.load_state_dict(checkpoint["network_weights"])
+        if self._average is not None:
+            self._average.load_state_dict(checkpoint["average_state"])
         self.optimizer.load_state_dict(checkpoint["optimizer_state"])
         if self.grad_scaler is not None and checkpoint["grad_scaler_state"] is not None:
             self.grad_scaler.load_state_dict(checkpoint["grad_scaler_state"])
@@ -191,15 +246,13 @@ def train(
         plans = read_json(folders.preprocessed / PLANS_FILE)
         dataset_json = read_json(folders.preprocessed / "dataset.json")
         trainer = SegmenterTrainer(plans, CONFIGURATION, ALL_CASES, dataset_json, device)
-        trainer.configure(settings, on_epoch)
-        _seed(config.seed, trainer.local_rank, 0)
+        trainer.configure(settings, config.seed, on_epoch)
         trainer.initialize()
         trainer.resume()
-        _seed(config.seed, trainer.local_rank, trainer.current_epoch + 1)
         if trainer.current_epoch < trainer.num_epochs:
             trainer.run_training()
         if trainer.local_rank == 0:
-            write_segmenter(run, trainer.bare_network, describe(trainer, config))
+            write_segmenter(run, trainer.kept_network, describe(trainer, config))
 
 
 def describe(trainer: SegmenterTrainer, config: PipelineConfig) -> SegmenterDescription:
@@ -216,7 +269,7 @@ def describe(trainer: SegmenterTrainer, config: PipelineConfig) -> SegmenterDesc
     )
 
 
-def _seed(seed: int, rank: int, epoch: int) -> None:
+def seed_generators(seed: int, rank: int, epoch: int) -> None:
     """Seed the global generators, which nnU-Net's augmentation and initialization draw from."""
     words = np.random.SeedSequence([seed, rank, epoch]).generate_state(4)
     np.random.seed(words)  # noqa: NPY002 - nnU-Net and batchgenerators use the global generator

@@ -40,6 +40,11 @@ class SegmenterDescription:
     epochs: int
     seed: int
 
+    @property
+    def context_slices(self) -> int:
+        """Neighbor slices on each side among the channels."""
+        return len(self.dataset_json["channel_names"]) // 2
+
 
 def write_segmenter(run: RunFolder, network: torch.nn.Module, description: SegmenterDescription) -> None:
     """Write weights, then their description, whose presence says that both are there.

@@ -12,6 +12,7 @@ from pipeline.config import PipelineConfig
 from pipeline.geometry import to_native
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.dataset import read_network_input
+from pipeline.segmenter.prediction import smooth_across_slices
 from pipeline.slabs import VolumeRow
 from pipeline.stages.base import Row, Stage
 from pipeline.stages.session import work_items
@@ -65,6 +66,7 @@ class PredictSegmentation(Stage):
         volume = self.volumes[row["volume_id"]]
         slices = read_network_input(self.run, volume, self.config)
         probability = self._predictor.predict(slices)
+        probability = smooth_across_slices(probability, slices, self.config.segmenter.smoothing_mm)
         mask = to_native(
             probability,
             slices.slice_index,

@@ -44,7 +44,9 @@ class ExportCase(Stage):
         commit = ("segmenter", "cases", f"{volume_id}.json")
         if not self.run.exists(*commit):
             export_case(self.run, self.volumes[volume_id], self.config)
-            self.run.write_json(extract_fingerprint(SegmenterFolders.of(self.run), volume_id), *commit)
+            context_slices = self.config.segmenter.context_slices
+            fingerprint = extract_fingerprint(SegmenterFolders.of(self.run), volume_id, context_slices)
+            self.run.write_json(fingerprint, *commit)
         yield {"volume_id": volume_id, "fingerprint": self.run.read_bytes(*commit).decode()}
 
 
@@ -94,7 +96,8 @@ def plan_segmenter(run: RunFolder, config: PipelineConfig, exported: Sequence[Ro
 def _plan(run: RunFolder, config: PipelineConfig, exported: Sequence[Row]) -> None:
     """Write `dataset.json`, fingerprint and plans."""
     folders = SegmenterFolders.of(run)
-    write_json(describe_dataset([row["volume_id"] for row in exported]), folders.raw / "dataset.json")
+    dataset_json = describe_dataset([row["volume_id"] for row in exported], config.segmenter.context_slices)
+    write_json(dataset_json, folders.raw / "dataset.json")
     with nnunet_session(folders):
         plan(folders, [json.loads(row["fingerprint"]) for row in exported], config.segmenter)
 
