@@ -15,7 +15,7 @@ class ReproduceConfig:
     """Which arms are trained and evaluated on what, and where the results go."""
 
     benchmark: Annotated[Literal["ircadb", "phantom"], tyro.conf.arg(aliases=["--benchmark"])] = "ircadb"
-    """`ircadb`: 3D-IRCADb-01 in the paper's roles, with LiTS volumes for validation; `phantom`: the synthetic cohort."""
+    """`ircadb`: 3D-IRCADb-01 in the paper's roles, with LiTS volumes for validation; `phantom`: synthetic."""
     arms: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--arms"])] = ()
     """Arms of `pipeline/reproduce/arms.toml`. Empty means all."""
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--seeds"])] = (0,)

@@ -29,8 +29,8 @@ class Step:
     """One job's passage over a run folder; use as `with Step.begin(...) as step`.
 
     A section of settings is written when the first step that uses it begins, and is the same for all steps of the
-    folder; a setting that is newer than the folder was at its default. `reports/NAME.json` is written when the step is complete: the report is its commit. Started again, a
-    committed step does nothing, and an unfinished one goes on.
+    folder; a setting that is newer than the folder was at its default. `reports/NAME.json` is written when the step is
+    complete: the report is its commit. Started again, a committed step does nothing, and an unfinished one goes on.
     """
 
     def __init__(self, name: str, config: PipelineConfig, settings: dict[str, Any]) -> None:

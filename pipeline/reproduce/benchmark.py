@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from pipeline.config import PipelineConfig, SourceConfig
@@ -59,7 +60,7 @@ def _find_volumes(config: PipelineConfig) -> tuple[SourceConfig, ...]:
     data = config.reproduce.data or os.environ.get(DATA_VARIABLE, "")
     if not data:
         raise RefusedInputError(
-            f"benchmark ircadb needs --reproduce.data or the environment's {DATA_VARIABLE}: a folder with ircadb and lits"
+            f"benchmark ircadb needs a folder with ircadb and lits: --reproduce.data or the environment's {DATA_VARIABLE}"
         )
     folders = [Path(data).expanduser().absolute() / name for name in ("ircadb", "lits")]
     missing = [folder.name for folder in folders if not folder.is_dir()]
@@ -78,5 +79,5 @@ def default_config(arguments: Sequence[str]) -> list[str]:
     words = [word for argument in arguments for word in argument.split("=", 1)]
     if "--config" in words:
         return []
-    budgets = [value for option, value in zip(words, words[1:], strict=False) if option.endswith("budget")]
+    budgets = [value for option, value in pairwise(words) if option.endswith("budget")]
     return ["--config", "reproduce_smoke" if budgets[-1:] == ["smoke"] else "reproduce"]

@@ -17,7 +17,7 @@ from pipeline.config import PipelineConfig
 from pipeline.reproduce.arms import Arm, configure_arm
 from pipeline.steps import default_settings, plain_settings
 
-COHORT_MEMBERS = ("volumes", "slices", "references", "reports/ingest.json")
+COHORT_MEMBERS: tuple[str, ...] = ("volumes", "slices", "references", "reports/ingest.json")
 """What all branches share with the cohort."""
 NETWORK_STEPS = ("refine_image_labels", "train_couinaudnet", "predict_tumors")
 NETWORK_MEMBERS = (
@@ -26,6 +26,7 @@ NETWORK_MEMBERS = (
     *(f"reports/{step}.json" for step in NETWORK_STEPS),
 )
 """What an arm shares with its network."""
+PSEUDO_MASK_STEP = "refine_pixel_labels"
 SEGMENTER_STEPS = ("train_segmenter", "predict_segmentation")
 TEACHER_STEP = "predict_as_teacher"
 RESULT_STEP = "write_result"
@@ -69,18 +70,17 @@ def plan_arm(config: PipelineConfig, arms: Mapping[str, Arm], arm: Arm, seed: in
         RefusedInputError: If an arm's settings are not allowed.
     """
     tuned = configure_arm(config, arm, seed)
-    segmenter_steps = (*SEGMENTER_STEPS, RESULT_STEP)
-    teacher = None
+    steps: tuple[str, ...] = (*SEGMENTER_STEPS, RESULT_STEP)
+    shared, teacher = COHORT_MEMBERS, None
     if arm.teacher:
         above = plan_arm(config, arms, arms[arm.teacher], seed)
         teacher = configure_arm(config, arms[arm.teacher], seed)
-        shared, steps = COHORT_MEMBERS, ("refine_image_labels", TEACHER_STEP, "refine_pixel_labels", *segmenter_steps)
+        steps = ("refine_image_labels", TEACHER_STEP, PSEUDO_MASK_STEP, *steps)
     elif needs_pseudo_masks(tuned):
         above = [_plan_cohort(config, tuned), _plan_network(config, tuned)]
-        shared, steps = NETWORK_MEMBERS, ("refine_pixel_labels", *segmenter_steps)
+        shared, steps = NETWORK_MEMBERS, (PSEUDO_MASK_STEP, *steps)
     else:
         above = [_plan_cohort(config, tuned)]
-        shared, steps = COHORT_MEMBERS, segmenter_steps
     name = _name_node(f"arms/{arm.name}_{seed}", describe_settings(config, arms, arm))
     return [*above, Node(name, _at(config, tuned, name), steps, above[-1].name, shared, arm, teacher)]
 
@@ -157,4 +157,3 @@ def _without_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
         else:
             changed[section] = values
     return changed
-

@@ -21,7 +21,8 @@ def run_nodes(
     Returns:
         Names of the nodes that are done, and the errors of those that failed. Nodes below a failed one are in neither.
     """
-    waiting, running, done = list(nodes), {}, set()
+    waiting, done = list(nodes), set[str]()
+    running: dict[Future[None], str] = {}
     failed: dict[str, BaseException] = {}
     pool = ThreadPoolExecutor(side_by_side)
     try:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,12 +24,14 @@ from pipeline.reproduce.results import describe_case
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, probabilities_schema
 from pipeline.segmenter.dataset import read_network_input
+from pipeline.segmenter.prediction import smooth_across_slices
 from pipeline.slabs import VolumeRow, read_volume_rows, slab_name
 from pipeline.stages.base import Row, Stage
 from pipeline.stages.evaluate import EvaluateSegmentation, evaluate_volumes
 from pipeline.stages.find_cases import find_cases
 from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases, remove_volume
-from pipeline.stages.predict_segmentation import PREDICTED_SPLITS, PredictSegmentation, map_volumes_in_actors
+from pipeline.stages.predict_segmentation import PREDICTED_SPLITS, PredictSegmentation
+from pipeline.stages.session import work_items
 from pipeline.steps import Step
 
 
@@ -71,7 +73,7 @@ class PredictAsTeacher(PredictSegmentation):
         student: Run folder with the `image_labels/` that say where there may be tumor.
     """
 
-    emits = ("volume_id",)
+    emits: ClassVar[tuple[str, ...]] = ("volume_id",)
 
     def __init__(
         self, run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow], student: RunFolder
@@ -81,9 +83,11 @@ class PredictAsTeacher(PredictSegmentation):
 
     def process(self, row: Row) -> Iterator[Row]:
         """Predict one volume and keep what is in the named segments of each slice."""
-        volume = self.volumes[row["volume_id"]]
+        assert self._predictor is not None, "setup comes first"
+        volume, settings = self.volumes[row["volume_id"]], self.config.segmenter
         slices = read_network_input(self.run, volume, self.config)
-        levels = quantize_probability(self.predict(slices))
+        probability = smooth_across_slices(self._predictor.predict(slices), slices, settings.smoothing_mm)
+        levels = quantize_probability(probability)
         for slab in volume.slabs:
             self._write_slab(volume.volume_id, slab, slices.slice_index, levels)
         yield row
@@ -95,7 +99,7 @@ class PredictAsTeacher(PredictSegmentation):
         columns = read_labeled_slab(self.student, volume_id, slab, ["couinaud_map"])
         regions = find_regions(columns["couinaud_map"], columns["refined_label"], predict_relabeled=False)
         chosen = columns["slice_index"][regions.rows]
-        rows = {
+        rows: dict[str, Any] = {
             "volume_id": [volume_id] * len(chosen),
             "slice_index": chosen,
             "tumor_probability": levels[np.searchsorted(slice_index, chosen)] * regions.masks,
@@ -120,10 +124,28 @@ def predict_as_teacher(config: PipelineConfig, teacher: PipelineConfig) -> int:
             return step.exit_code
         assert isinstance(step.run, BranchFolder), "a student is a branch of its teacher"
         volumes = {row.volume_id: row for row in read_volume_rows(step.run, "train") if not row.healthy}
-        options = {"run": step.run.parent, "config": teacher, "volumes": volumes, "student": step.run}
-        flow = map_volumes_in_actors(PredictAsTeacher, options, list(volumes), teacher.segmenter)
-        predicted = list(step.progress(flow, total=len(volumes), unit="volume"))
-        return step.commit(taken=len(volumes), given=len(predicted))
+        predicted = _predict_in_actors(step.run.parent, teacher, volumes, step.run)
+        given = list(step.progress(predicted, total=len(volumes), unit="volume"))
+        return step.commit(taken=len(volumes), given=len(given))
+
+
+def _predict_in_actors(
+    run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow], student: RunFolder
+) -> Iterator[Row]:
+    """Give the rows of `PredictAsTeacher` for all volumes."""
+    import ray.data
+
+    settings = config.segmenter
+    predicted = work_items([{"volume_id": volume_id} for volume_id in volumes]).map_batches(
+        PredictAsTeacher,
+        fn_constructor_kwargs={"run": run, "config": config, "volumes": volumes, "student": student},
+        compute=ray.data.ActorPoolStrategy(size=settings.prediction_actors),
+        batch_size=1,
+        batch_format="pyarrow",
+        num_cpus=settings.cpus_per_worker,
+        num_gpus=int(settings.use_gpu),
+    )
+    yield from predicted.iter_rows()
 
 
 class CountWeakLabels(Stage):
