@@ -1,4 +1,4 @@
-"""Train the tumor segmenter, nnU-Net, on the refined pseudo labels of the training volumes."""
+"""Train the tumor segmenter, nnU-Net, on the refined pseudo labels of the training volumes, or on what bounds them."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ from pipeline.steps import Step
 
 def main(config: PipelineConfig) -> int:
     """Export the cases, let nnU-Net plan and preprocess them, and train from the newest checkpoint on."""
-    with Step.begin(config, "train_segmenter", uses=("segmenter", "grid"), needs=("refine_pixel_labels",)) as step:
+    settings = config.segmenter
+    needs = "refine_pixel_labels" if settings.labels == "pseudo" else "ingest"
+    uses = ("segmenter", "grid", *(("synthesis",) if settings.synthetic_copies else ()))
+    with Step.begin(config, "train_segmenter", uses=uses, needs=(needs,)) as step:
         if step.committed:
             return step.exit_code
         from pipeline.errors import RefusedInputError
+        from pipeline.segmenter.cases import list_cases
         from pipeline.slabs import read_volume_rows
         from pipeline.stages.session import ray_session, work_items
         from pipeline.stages.train_segmenter import ExportCase, PreprocessCase, plan_segmenter, train_segmenter
 
         run = step.run
-        volumes = {row.volume_id: row for row in read_volume_rows(run, "train")}
+        volumes = read_volume_rows(run, "train")
         if not volumes:
             raise RefusedInputError(f"train_segmenter needs training volumes, {run.uri} has none")
-        work = [{"volume_id": volume_id} for volume_id in volumes]
+        cases = {case.case_id: case for case in list_cases(volumes, settings)}
+        work = [{"case_id": case_id} for case_id in cases]
         with ray_session(config.ray):
-            export = work_items(work).map_batches(
-                ExportCase(run, config, volumes), batch_size=1, batch_format="pyarrow"
-            )
+            export = work_items(work).map_batches(ExportCase(run, config, cases), batch_size=1, batch_format="pyarrow")
             exported = list(step.progress(export.iter_rows(), total=len(work), unit="case"))
             plan_segmenter(run, config, exported)
             preprocess = work_items(work).map_batches(PreprocessCase(run), batch_size=1, batch_format="pyarrow")
             preprocessed = list(step.progress(preprocess.iter_rows(), total=len(work), unit="case"))
-            epochs = list(step.progress(train_segmenter(run, config), total=config.segmenter.epochs, unit="epoch"))
+            epochs = list(step.progress(train_segmenter(run, config), total=settings.epochs, unit="epoch"))
         return step.commit(taken=len(work), given=len(preprocessed), last_epoch=epochs[-1])
 
 

@@ -115,6 +115,11 @@ class SegmenterConfig:
 
     configuration: Literal["2d", "3d_fullres"] = "2d"
     """nnU-Net configuration."""
+    labels: Literal["pseudo", "reference", "none"] = "pseudo"
+    """`pseudo`: refined pseudo labels, the method; `reference`: reference masks, its upper bound; `none`: no label at
+    all, only volumes without a tumor and their copies with synthetic ones."""
+    synthetic_copies: int = 0
+    """Copies of each training volume without a tumor, each with other synthetic tumors and their masks."""
     context_slices: int = 0
     """Neighbor slices on each side that the `2d` network sees beside a slice, as further channels."""
     epochs: int = 1000
@@ -164,12 +169,16 @@ class SegmenterConfig:
         for name in ("epochs", "iterations_per_epoch", "num_workers", "checkpoint_every", "prediction_actors"):
             require(getattr(self, name) >= 1, f"segmenter.{name}: at least 1, got {getattr(self, name)}")
         require(0 < self.threshold < 1, f"segmenter.threshold: in (0, 1), got {self.threshold}")
-        for name in ("context_slices", "smoothing_mm"):
+        for name in ("synthetic_copies", "context_slices", "smoothing_mm"):
             require(getattr(self, name) >= 0, f"segmenter.{name}: not negative, got {getattr(self, name)}")
         require(
             self.context_slices == 0 or self.configuration == "2d",
             f"segmenter.context_slices: only for the configuration 2d, got {self.context_slices}"
             f" with {self.configuration}",
+        )
+        require(
+            self.labels != "none" or self.synthetic_copies > 0,
+            f"segmenter.labels: none needs synthetic tumors (segmenter.synthetic_copies), got {self.synthetic_copies}",
         )
         rate = self.initial_learning_rate
         require(rate > 0, f"segmenter.initial_learning_rate: must be positive, got {rate}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pipeline.config import GridConfig, PipelineConfig, SegmenterConfig
 from pipeline.run_folder import RunFolder
-from pipeline.schema import encode, pseudo_labels_schema, slices_schema
+from pipeline.schema import encode, pseudo_labels_schema, references_schema, slices_schema
 from pipeline.slabs import VolumeRow, slab_name, write_volume_row
 
 HEIGHT, WIDTH, SLAB = 32, 48, 4
@@ -31,20 +33,27 @@ def disc(center_y, center_x, radius):
     return (y - center_y) ** 2 + (x - center_x) ** 2 <= radius**2
 
 
-def write_case(run, volume_id, split="train", healthy=False, slice_index=(2, 3, 4, 5, 6, 7), orientation="LPS"):
-    """Write a volume's row, its slices and, for a pathological training volume, its pseudo labels."""
+def write_case(
+    run, volume_id, split="train", healthy=False, slice_index=(2, 3, 4, 5, 6, 7), orientation="LPS", reference=False
+):
+    """Write a volume's row, its slices and, for a pathological training volume, its pseudo labels.
+
+    A reference is everything but the tumor, so that a mix-up with the pseudo labels shows.
+    """
     index = np.array(slice_index, np.int32)
     liver = np.stack([disc(16, 24, 13)] * len(index))
     tumor = np.stack([disc(14, 18 + k % 3, 4) & (not healthy) for k in index])
     noise = np.random.default_rng([7, len(index), sum(map(ord, volume_id))]).integers(-8, 9, liver.shape)
     image = np.where(liver, 160 - 70 * tumor + noise, 0).astype(np.uint8)
-    row = volume_row(volume_id, split, healthy, index, orientation)
+    row = replace(volume_row(volume_id, split, healthy, index, orientation), has_reference=reference)
     write_volume_row(run, row)
     for slab in row.slabs:
         at = np.flatnonzero(index // SLAB == slab)
         write_slab(run, row, slab, index[at], image[at], liver[at])
         if split == "train" and not healthy:
             write_pseudo_labels(run, row, slab, index[at], tumor[at])
+        if reference:
+            write_reference(run, row, slab, index[at], ~tumor[at])
     return row, image, tumor
 
 
@@ -99,6 +108,13 @@ def write_pseudo_labels(run, row, slab, index, tumor):
     }
     schema = pseudo_labels_schema(HEIGHT, WIDTH)
     run.write_table(encode(columns, schema), "pseudo_labels", row.volume_id, slab_name(slab))
+
+
+def write_reference(run, row, slab, index, mask):
+    """Write one file of `references/grid/`."""
+    columns = {"volume_id": [row.volume_id] * len(index), "slice_index": index, "reference_mask": mask}
+    table = encode(columns, references_schema(HEIGHT, WIDTH))
+    run.write_table(table, "references", "grid", row.volume_id, slab_name(slab))
 
 
 def write_cohort(folder):

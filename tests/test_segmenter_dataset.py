@@ -6,15 +6,15 @@ import SimpleITK as sitk
 
 from pipeline.config import PipelineConfig
 from pipeline.run_folder import RunFolder
+from pipeline.segmenter.cases import TrainingCase
 from pipeline.segmenter.dataset import (
     CHANNEL_NAME,
     describe_dataset,
     export_case,
-    fill_gaps,
-    find_neighbors,
     read_network_input,
 )
 from pipeline.segmenter.folders import SegmenterFolders
+from pipeline.segmenter.stack import fill_gaps, find_neighbors
 from tests.segmenter_cases import HEIGHT, WIDTH, disc, tiny_config, write_case
 
 
@@ -34,7 +34,7 @@ def test_gaps_are_black_slices():
 
 def test_export_is_image_and_refined_mask_with_a_gap(run, tmp_path):
     volume, image, tumor = write_case(run, "gap", slice_index=(2, 3, 6, 7))
-    export_case(run, volume, tiny_config(tmp_path))
+    export_case(run, TrainingCase(volume), tiny_config(tmp_path))
     expected_image, expected_label = np.zeros((2, 6, HEIGHT, WIDTH), np.float32)
     for position, row in zip((0, 1, 4, 5), range(4), strict=True):
         expected_image[position] = image[row] / np.float32(255)
@@ -46,13 +46,13 @@ def test_export_is_image_and_refined_mask_with_a_gap(run, tmp_path):
 
 def test_spacing_is_native_between_slices_and_the_grids_in_plane(run, tmp_path):
     volume, _, _ = write_case(run, "sick")
-    export_case(run, volume, tiny_config(tmp_path))
+    export_case(run, TrainingCase(volume), tiny_config(tmp_path))
     assert sitk.ReadImage(str(SegmenterFolders.of(run).image("sick"))).GetSpacing() == (1.0, 1.0, 5.0)
 
 
 def test_healthy_volume_is_black_without_pseudo_labels(run, tmp_path):
     volume, _, _ = write_case(run, "healthy", healthy=True)
-    export_case(run, volume, tiny_config(tmp_path))
+    export_case(run, TrainingCase(volume), tiny_config(tmp_path))
     assert not run.exists("pseudo_labels")
     assert not read(SegmenterFolders.of(run).label("healthy")).any()
 
@@ -69,9 +69,9 @@ def test_liver_median_is_zero_contrast(run, tmp_path):
 def test_export_twice_gives_the_same_files(run, tmp_path):
     volume, _, _ = write_case(run, "sick")
     folders = SegmenterFolders.of(run)
-    export_case(run, volume, tiny_config(tmp_path))
+    export_case(run, TrainingCase(volume), tiny_config(tmp_path))
     first = [path.read_bytes() for path in (folders.image("sick"), folders.label("sick"))]
-    export_case(run, volume, tiny_config(tmp_path))
+    export_case(run, TrainingCase(volume), tiny_config(tmp_path))
     assert [path.read_bytes() for path in (folders.image("sick"), folders.label("sick"))] == first
     assert sorted(path.name for path in folders.raw.rglob("*.gz")) == ["sick.nii.gz", "sick_0000.nii.gz"]
 
@@ -80,8 +80,8 @@ def test_pseudo_labels_on_other_slices_are_an_error(run, tmp_path):
     write_case(run, "sick", slice_index=(2, 3))
     write_case(run, "sick", healthy=True, slice_index=(1, 2, 3))
     volume, _, _ = write_case(RunFolder(str(tmp_path / "other")), "sick", slice_index=(1, 2, 3))
-    with pytest.raises(ValueError, match=r"pseudo labels are on slices \[2, 3\], but the liver is on \[1, 2, 3\]"):
-        export_case(run, volume, tiny_config(tmp_path))
+    with pytest.raises(ValueError, match=r"pseudo_labels are on slices \[2, 3\], but the liver is on \[1, 2, 3\]"):
+        export_case(run, TrainingCase(volume), tiny_config(tmp_path))
 
 
 def test_neighbor_beyond_an_end_or_a_gap_is_the_last_slice_on_the_way():
@@ -95,7 +95,7 @@ def test_neighbor_beyond_an_end_or_a_gap_is_the_last_slice_on_the_way():
 
 def test_channels_are_the_slices_below_at_and_above(run, tmp_path):
     volume, image, _ = write_case(run, "gap", slice_index=(2, 3, 5))
-    export_case(run, volume, tiny_config(tmp_path, context_slices=1))
+    export_case(run, TrainingCase(volume), tiny_config(tmp_path, context_slices=1))
     gray = np.zeros((4, HEIGHT, WIDTH), np.float32)
     gray[1:] = image / np.float32(255)
     expected = {0: (1, 1, 0, 3), 1: (1, 2, 0, 3), 2: (2, 2, 0, 3)}

@@ -10,6 +10,7 @@ import torch
 from pipeline.config import SegmenterConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
+from pipeline.segmenter.cases import TrainingCase
 from pipeline.segmenter.dataset import describe_dataset, export_case
 from pipeline.segmenter.folders import SegmenterFolders, nnunet_session
 from pipeline.segmenter.planning import (
@@ -35,7 +36,7 @@ def folders(tmp_path_factory):
     run = RunFolder(str(tmp_path_factory.mktemp("run")))
     for name in CASES:
         volume, _, _ = write_case(run, name, healthy=name == "healthy")
-        export_case(run, volume, tiny_config(run.root))
+        export_case(run, TrainingCase(volume), tiny_config(run.root))
     folders = SegmenterFolders.of(run)
     write_json(describe_dataset(CASES), folders.raw / "dataset.json")
     return folders

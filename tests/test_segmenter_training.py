@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pipeline.run_folder import RunFolder
+from pipeline.segmenter.cases import TrainingCase
 from pipeline.segmenter.dataset import NetworkInput, describe_dataset, export_case, read_network_input
 from pipeline.segmenter.folders import SegmenterFolders, nnunet_session
 from pipeline.segmenter.planning import extract_fingerprint, plan, preprocess_case, write_json
@@ -31,7 +32,7 @@ def prepare(folder, **settings):
     folders = SegmenterFolders.of(run)
     for name in cases:
         volume, _, _ = write_case(run, name, healthy=name == "healthy")
-        export_case(run, volume, config)
+        export_case(run, TrainingCase(volume), config)
     context = config.segmenter.context_slices
     write_json(describe_dataset(cases, context), folders.raw / "dataset.json")
     with nnunet_session(folders):

@@ -132,7 +132,7 @@ def test_same_mask_gives_the_same_file(tmp_path):
 
 def test_nothing_to_learn_is_refused_in_one_line(tmp_path):
     fingerprint = {"shape": [6, 27, 27], "spacing": [5.0, 1.0, 1.0], "relative_size": 0.5, "intensities": [[]]}
-    exported = [{"volume_id": "sick", "fingerprint": json.dumps(fingerprint)}]
+    exported = [{"case_id": "sick", "fingerprint": json.dumps(fingerprint)}]
     with pytest.raises(RefusedInputError) as refusal:
         plan_segmenter(RunFolder(str(tmp_path)), tiny_config(tmp_path), exported)
     assert str(refusal.value) == "segmenter: none of 1 training cases has a pixel in its label"

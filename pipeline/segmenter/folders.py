@@ -45,13 +45,13 @@ class SegmenterFolders:
         """Fingerprint, plans and preprocessed cases."""
         return self.root / "nnUNet_preprocessed" / DATASET_NAME
 
-    def image(self, volume_id: str, channel: int = 0) -> Path:
+    def image(self, case_id: str, channel: int = 0) -> Path:
         """Return the path of one channel of a training image; nnU-Net ends names with a channel number."""
-        return self.raw / "imagesTr" / f"{volume_id}_{channel:04d}{IMAGE_ENDING}"
+        return self.raw / "imagesTr" / f"{case_id}_{channel:04d}{IMAGE_ENDING}"
 
-    def label(self, volume_id: str) -> Path:
+    def label(self, case_id: str) -> Path:
         """Return the path of a training label map."""
-        return self.raw / "labelsTr" / f"{volume_id}{IMAGE_ENDING}"
+        return self.raw / "labelsTr" / f"{case_id}{IMAGE_ENDING}"
 
 
 @contextmanager

@@ -46,12 +46,12 @@ def write_json(value: Any, path: Path) -> None:
     os.replace(temporary, path)
 
 
-def extract_fingerprint(folders: SegmenterFolders, volume_id: str, context_slices: int = 0) -> dict[str, Any]:
+def extract_fingerprint(folders: SegmenterFolders, case_id: str, context_slices: int = 0) -> dict[str, Any]:
     """Return one case's share of nnU-Net's data set fingerprint, as plain JSON values.
 
     Args:
         folders: Holds the case's files.
-        volume_id: The case.
+        case_id: The case.
         context_slices: Neighbors on each side among the channels.
 
     Returns:
@@ -61,9 +61,9 @@ def extract_fingerprint(folders: SegmenterFolders, volume_id: str, context_slice
     from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
     from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 
-    images = [str(folders.image(volume_id, channel)) for channel in range(2 * context_slices + 1)]
+    images = [str(folders.image(case_id, channel)) for channel in range(2 * context_slices + 1)]
     shape, spacing, intensities, _, relative_size = DatasetFingerprintExtractor.analyze_case(
-        images, str(folders.label(volume_id)), SimpleITKIO, _INTENSITIES_PER_CASE
+        images, str(folders.label(case_id)), SimpleITKIO, _INTENSITIES_PER_CASE
     )
     return {
         "shape": [int(size) for size in shape],
@@ -203,7 +203,7 @@ def _topology(
     return strides, kernels, [int(size) for size in pad_shape(patch, np.prod(strides, axis=0))]
 
 
-def preprocess_case(folders: SegmenterFolders, volume_id: str) -> None:
+def preprocess_case(folders: SegmenterFolders, case_id: str) -> None:
     """Preprocess one case as nnU-Net does, and move its three files into place, the properties last.
 
     A case that is there already is left alone.
@@ -213,20 +213,20 @@ def preprocess_case(folders: SegmenterFolders, volume_id: str) -> None:
     plans = PlansManager(read_json(folders.preprocessed / PLANS_FILE))
     configuration = plans.get_configuration(CONFIGURATION)
     target = folders.preprocessed / configuration.data_identifier
-    if (target / f"{volume_id}.pkl").exists():
+    if (target / f"{case_id}.pkl").exists():
         return
     dataset_json = read_json(folders.preprocessed / "dataset.json")
     pending = folders.root / f"pending-{uuid.uuid4().hex}"
     pending.mkdir(parents=True)
     target.mkdir(parents=True, exist_ok=True)
     configuration.preprocessor_class(verbose=False).run_case_save(
-        str(pending / volume_id),
-        [str(folders.image(volume_id, channel)) for channel in range(len(dataset_json["channel_names"]))],
-        str(folders.label(volume_id)),
+        str(pending / case_id),
+        [str(folders.image(case_id, channel)) for channel in range(len(dataset_json["channel_names"]))],
+        str(folders.label(case_id)),
         plans,
         configuration,
         dataset_json,
     )
-    for name in (f"{volume_id}.b2nd", f"{volume_id}_seg.b2nd", f"{volume_id}.pkl"):
+    for name in (f"{case_id}.b2nd", f"{case_id}_seg.b2nd", f"{case_id}.pkl"):
         os.replace(pending / name, target / name)
     shutil.rmtree(pending)

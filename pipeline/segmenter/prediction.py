@@ -10,7 +10,8 @@ import numpy as np
 
 from pipeline.arrays import Float32Array
 from pipeline.run_folder import RunFolder
-from pipeline.segmenter.dataset import NetworkInput, fill_gaps, stack_channels
+from pipeline.segmenter.dataset import NetworkInput
+from pipeline.segmenter.stack import fill_gaps, stack_channels
 from pipeline.segmenter.weights import read_segmenter
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class TumorPredictor:
         Returns:
             float32, shape (n, H, W), in [0, 1]; zero outside the liver.
         """
-        channels = stack_channels(slices, self._context_slices)
+        channels = stack_channels(slices.image, slices.slice_index, self._context_slices)
         probability = np.zeros(channels.shape[1:], np.float32)
         if channels.any():  # nnU-Net crops to the nonzero box, which a black volume does not have
             probability = self._predict_stack(channels, slices.spacing_mm)

@@ -11,43 +11,43 @@ from typing import Any
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
+from pipeline.segmenter.cases import TrainingCase
 from pipeline.segmenter.dataset import describe_dataset, export_case
 from pipeline.segmenter.folders import SegmenterFolders, nnunet_session
 from pipeline.segmenter.history import EpochRow, HistoryWriter
 from pipeline.segmenter.planning import extract_fingerprint, plan, preprocess_case, write_json
-from pipeline.slabs import VolumeRow
 from pipeline.stages.base import Row, Stage
 from pipeline.stages.follow_training import follow_training
 from pipeline.training_history import SEGMENTER
 
 
 class ExportCase(Stage):
-    """Write one volume into nnU-Net's raw data set, and its share of the fingerprint, which commits it.
+    """Write one case into nnU-Net's raw data set, and its share of the fingerprint, which commits it.
 
     Args:
         run: Run folder, local or mounted.
         config: Settings.
-        volumes: The volumes that work items may name.
+        cases: The cases that work items may name.
     """
 
-    reads = ("volume_id",)
-    emits = ("volume_id", "fingerprint")
+    reads = ("case_id",)
+    emits = ("case_id", "fingerprint")
 
-    def __init__(self, run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow]) -> None:
+    def __init__(self, run: RunFolder, config: PipelineConfig, cases: Mapping[str, TrainingCase]) -> None:
         self.run = run
         self.config = config
-        self.volumes = volumes
+        self.cases = cases
 
     def process(self, row: Row) -> Iterator[Row]:
-        """Export the volume unless it is there; give its fingerprint as JSON text."""
-        volume_id = row["volume_id"]
-        commit = ("segmenter", "cases", f"{volume_id}.json")
+        """Export the case unless it is there; give its fingerprint as JSON text."""
+        case_id = row["case_id"]
+        commit = ("segmenter", "cases", f"{case_id}.json")
         if not self.run.exists(*commit):
-            export_case(self.run, self.volumes[volume_id], self.config)
+            export_case(self.run, self.cases[case_id], self.config)
             context_slices = self.config.segmenter.context_slices
-            fingerprint = extract_fingerprint(SegmenterFolders.of(self.run), volume_id, context_slices)
+            fingerprint = extract_fingerprint(SegmenterFolders.of(self.run), case_id, context_slices)
             self.run.write_json(fingerprint, *commit)
-        yield {"volume_id": volume_id, "fingerprint": self.run.read_bytes(*commit).decode()}
+        yield {"case_id": case_id, "fingerprint": self.run.read_bytes(*commit).decode()}
 
 
 class PreprocessCase(Stage):
@@ -57,8 +57,8 @@ class PreprocessCase(Stage):
         run: Run folder, local or mounted.
     """
 
-    reads = ("volume_id",)
-    emits = ("volume_id",)
+    reads = ("case_id",)
+    emits = ("case_id",)
 
     def __init__(self, run: RunFolder) -> None:
         self.run = run
@@ -67,7 +67,7 @@ class PreprocessCase(Stage):
         """Preprocess the case unless it is there; give it on."""
         folders = SegmenterFolders.of(self.run)
         with nnunet_session(folders):
-            preprocess_case(folders, row["volume_id"])
+            preprocess_case(folders, row["case_id"])
         yield row
 
 
@@ -84,7 +84,7 @@ def plan_segmenter(run: RunFolder, config: PipelineConfig, exported: Sequence[Ro
     """
     import ray
 
-    cases = sorted(exported, key=lambda row: str(row["volume_id"]))
+    cases = sorted(exported, key=lambda row: str(row["case_id"]))
     try:
         ray.get(ray.remote(_plan).remote(run, config, cases))
     except ray.exceptions.RayTaskError as error:
@@ -96,7 +96,7 @@ def plan_segmenter(run: RunFolder, config: PipelineConfig, exported: Sequence[Ro
 def _plan(run: RunFolder, config: PipelineConfig, exported: Sequence[Row]) -> None:
     """Write `dataset.json`, fingerprint and plans."""
     folders = SegmenterFolders.of(run)
-    dataset_json = describe_dataset([row["volume_id"] for row in exported], config.segmenter.context_slices)
+    dataset_json = describe_dataset([row["case_id"] for row in exported], config.segmenter.context_slices)
     write_json(dataset_json, folders.raw / "dataset.json")
     with nnunet_session(folders):
         plan(folders, [json.loads(row["fingerprint"]) for row in exported], config.segmenter)
