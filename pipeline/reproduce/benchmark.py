@@ -60,7 +60,7 @@ def _find_volumes(config: PipelineConfig) -> tuple[SourceConfig, ...]:
     data = config.reproduce.data or os.environ.get(DATA_VARIABLE, "")
     if not data:
         raise RefusedInputError(
-            f"benchmark ircadb needs a folder with ircadb and lits: --reproduce.data or the environment's {DATA_VARIABLE}"
+            f"benchmark ircadb needs a folder with ircadb and lits: --reproduce.data or the variable {DATA_VARIABLE}"
         )
     folders = [Path(data).expanduser().absolute() / name for name in ("ircadb", "lits")]
     missing = [folder.name for folder in folders if not folder.is_dir()]

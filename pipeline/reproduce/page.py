@@ -15,9 +15,9 @@ from pipeline.reproduce.figures import Result
 _DIFFERENCES = {
     "ircadb": """\
 The paper's figures stand beside ours for orientation and **cannot be compared with them**. What differs: 16 of the 20
-patients of 3D-IRCADb-01, 4 of them for testing; every second slice only, with HU clipped to -40..160, in all volumes but
-one; the annotators' liver masks and Couinaud maps; segments derived from tumor mask x Couinaud map; small networks on a
-2 mm grid, trained for minutes on a CPU. Four LiTS volumes serve for validation.""",
+patients of 3D-IRCADb-01, 4 of them for testing; every second slice only, with HU clipped to -40..160, in all volumes
+but one; the annotators' liver masks and Couinaud maps; segments derived from tumor mask x Couinaud map; small networks
+on a 2 mm grid, trained for minutes on a CPU. Four LiTS volumes serve for validation.""",
     "phantom": "The synthetic cohort: these figures say nothing about patients.",
 }
 _READING = """\

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -87,7 +87,7 @@ def plan_arm(config: PipelineConfig, arms: Mapping[str, Arm], arm: Arm, seed: in
 
 def needs_pseudo_masks(config: PipelineConfig) -> bool:
     """Tell whether the segmenter learns pseudo masks."""
-    return bool(getattr(config.segmenter, "labels", "pseudo") == "pseudo")
+    return config.segmenter.labels == "pseudo"
 
 
 def describe_settings(config: PipelineConfig, arms: Mapping[str, Arm], arm: Arm) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def describe_settings(config: PipelineConfig, arms: Mapping[str, Arm], arm: Arm)
     sections = [*_COHORT_SECTIONS, "segmenter"]
     if needs_pseudo_masks(tuned):
         sections += ["image_labels", "pixel_labels"] if arm.teacher else [*_NETWORK_SECTIONS, "pixel_labels"]
-    if getattr(tuned.segmenter, "synthetic_copies", 0):
+    if tuned.segmenter.synthetic_copies:
         sections.append("synthesis")
     settings = {section: plain_settings(getattr(tuned, section)) for section in sorted(set(sections))}
     settings |= _describe_phantom(config)
@@ -119,7 +119,7 @@ def _plan_cohort(config: PipelineConfig, tuned: PipelineConfig) -> Node:
     """Return the cohort of an arm: the same for all seeds."""
     settings = {section: plain_settings(getattr(tuned, section)) for section in _COHORT_SECTIONS}
     name = _name_node(f"cohorts/{config.reproduce.benchmark}", settings | _describe_phantom(config))
-    return Node(name, _at(config, replace(tuned, seed=config.seed), name), ())
+    return Node(name, _at(config, _take(config, tuned, _COHORT_SECTIONS), name), ())
 
 
 def _plan_network(config: PipelineConfig, tuned: PipelineConfig) -> Node:
@@ -127,7 +127,13 @@ def _plan_network(config: PipelineConfig, tuned: PipelineConfig) -> Node:
     cohort = _plan_cohort(config, tuned).name
     settings = {section: plain_settings(getattr(tuned, section)) for section in _NETWORK_SECTIONS}
     name = _name_node(f"networks/seed{tuned.seed}", settings | {"cohort": cohort})
-    return Node(name, _at(config, tuned, name), NETWORK_STEPS, cohort, COHORT_MEMBERS)
+    made = _take(config, tuned, ("seed", *_COHORT_SECTIONS, *_NETWORK_SECTIONS))
+    return Node(name, _at(config, made, name), NETWORK_STEPS, cohort, COHORT_MEMBERS)
+
+
+def _take(config: PipelineConfig, tuned: PipelineConfig, sections: Sequence[str]) -> PipelineConfig:
+    """Return the shared settings with some sections of an arm: equal for all arms that share the folder."""
+    return replace(config, **{section: getattr(tuned, section) for section in sections})
 
 
 def _at(config: PipelineConfig, tuned: PipelineConfig, name: str) -> PipelineConfig:

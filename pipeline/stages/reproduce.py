@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +73,7 @@ class PredictAsTeacher(PredictSegmentation):
         student: Run folder with the `image_labels/` that say where there may be tumor.
     """
 
-    emits: ClassVar[tuple[str, ...]] = ("volume_id",)
+    emits = ("volume_id",)
 
     def __init__(
         self, run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow], student: RunFolder
