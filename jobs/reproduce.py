@@ -25,7 +25,7 @@ def main(config: PipelineConfig) -> int:
     from pipeline.reproduce.comparison import Comparison, report_failures
     from pipeline.reproduce.page import format_section, replace_section, require_section
     from pipeline.reproduce.schedule import run_nodes
-    from pipeline.stages.reproduce import ingest_cohort
+    from pipeline.stages.reproduce import fit_in_cluster, ingest_cohort
     from pipeline.stages.session import ray_session
 
     comparison = Comparison.of(config)
@@ -40,7 +40,7 @@ def main(config: PipelineConfig) -> int:
         for arm, seed in comparison.nodes:
             print(f"{arm}, seed {seed}: {stale.get((arm, seed), 'done before')}", flush=True)
         nodes = comparison.pending(stale)
-        done, failed = run_nodes(nodes, partial(take_steps, comparison, volumes), side_by_side)
+        done, failed = run_nodes(nodes, partial(take_steps, comparison, volumes), fit_in_cluster(side_by_side))
     section = format_section(comparison.arms, comparison.read_all(), benchmark.name)
     if benchmark.page:
         replace_section(benchmark.page, benchmark.name, section)

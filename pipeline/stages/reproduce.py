@@ -63,6 +63,13 @@ def ingest_cohort(config: PipelineConfig, sources: Sequence[SourceConfig]) -> li
         return read_volume_rows(step.run)
 
 
+def fit_in_cluster(side_by_side: int) -> int:
+    """Return how many trainings of one CPU can go on at the same time: one CPU is left to read their data."""
+    import ray
+
+    return max(1, min(side_by_side, int(ray.cluster_resources().get("CPU", 1)) - 1))
+
+
 class PredictAsTeacher(PredictSegmentation):
     """Write a student's `probabilities/VOLUME/SLAB.parquet` from the segmenter of its teacher.
 
