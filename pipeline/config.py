@@ -316,3 +316,8 @@ class PipelineConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         require(self.seed >= 0, f"seed: not negative, got {self.seed}")
+        require(
+            self.segmenter.synthetic_copies == 0 or self.synthesis.style == "textured",
+            f"segmenter.synthetic_copies: {self.segmenter.synthetic_copies} needs tumors that go on along z"
+            f" (synthesis.style textured), got {self.synthesis.style}",
+        )

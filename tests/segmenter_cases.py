@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.config import GridConfig, PipelineConfig, SegmenterConfig
+from pipeline.config import GridConfig, PipelineConfig, SegmenterConfig, SynthesisConfig
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, pseudo_labels_schema, references_schema, slices_schema
 from pipeline.slabs import VolumeRow, slab_name, write_volume_row
@@ -24,6 +24,7 @@ def tiny_config(folder, **settings):
         run=str(folder),
         grid=GridConfig(height=HEIGHT, width=WIDTH, spacing_mm=1.0, slab_length=SLAB),
         segmenter=SegmenterConfig(**{**values, "mirroring": False, **settings}),
+        synthesis=SynthesisConfig(style="textured", maximum_radius_mm=8.0),
     )
 
 

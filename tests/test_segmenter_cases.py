@@ -7,13 +7,14 @@ import pytest
 import SimpleITK as sitk
 
 from jobs import train_segmenter
-from pipeline.config import SegmenterConfig
+from pipeline.config import GridConfig, PipelineConfig, SegmenterConfig, SynthesisConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.cases import TrainingCase, list_cases
 from pipeline.segmenter.dataset import export_case
 from pipeline.segmenter.folders import SegmenterFolders
-from tests.segmenter_cases import tiny_config, volume_row, write_case
+from pipeline.segmenter.synthetic_copies import copy_generator, paint_tumors
+from tests.segmenter_cases import HEIGHT, WIDTH, disc, tiny_config, volume_row, write_case
 
 
 def row(volume_id, healthy=False, reference=True):
@@ -50,6 +51,11 @@ def test_without_labels_there_must_be_synthetic_tumors():
         SegmenterConfig(labels="none")
 
 
+def test_copies_need_tumors_that_go_on_along_z():
+    with pytest.raises(ValueError, match=r"synthetic_copies: 1 needs .* textured\), got superpixel"):
+        PipelineConfig(run="", segmenter=SegmenterConfig(synthetic_copies=1))
+
+
 def test_missing_reference_is_refused_by_name():
     volumes = [row("a", reference=False), row("b", healthy=True, reference=False), row("c")]
     with pytest.raises(RefusedInputError, match=r"1 of 3 training volumes name a segment but have no reference: a"):
@@ -76,3 +82,55 @@ def test_reference_is_the_label_without_any_pseudo_label(tmp_path):
 def test_job_needs_only_what_it_reads(tmp_path, settings, needed):
     with pytest.raises(RefusedInputError, match=f"train_segmenter needs {needed}, which has not"):
         train_segmenter.main(tiny_config(tmp_path, **settings))
+
+
+GRID = GridConfig(height=HEIGHT, width=WIDTH, spacing_mm=1.0)
+SMALL = SynthesisConfig(style="textured", minimum_radius_mm=4.0, maximum_radius_mm=6.0)
+INDEX = np.array([2, 3, 4, 5, 8, 9], np.int32)
+
+
+def paint(copy=1, seed=0):
+    """Gray values, liver, what was painted and where, on slices with a gap."""
+    liver = np.stack([disc(16, 24, 13)] * len(INDEX))
+    gray = np.where(liver, 160, 40).astype(np.uint8) + np.arange(6, dtype=np.uint8)[:, None, None]
+    case = TrainingCase(row("b", healthy=True), copy)
+    return gray, liver, *paint_tumors(gray, liver, INDEX, case, copy_generator(seed, case), GRID, SMALL)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tumors_are_in_the_liver_and_change_it_there(seed):
+    gray, liver, painted, tumor = paint(seed=seed)
+    assert tumor.any()
+    assert not (tumor & ~liver).any()
+    np.testing.assert_array_equal(painted[~liver], gray[~liver])
+    assert (painted != gray)[tumor].mean() > 0.9
+    assert painted.dtype == np.uint8
+
+
+def test_tumor_goes_on_along_z_as_far_as_its_distance_in_mm():
+    reach = []
+    for seed in range(12):
+        *_, tumor = paint(seed=seed)
+        reach.append(tumor.any(axis=(1, 2)).sum())
+    assert 1 < np.mean(reach) <= len(INDEX)  # 5 mm between slices, 8 to 16 mm across
+
+
+def test_copy_is_the_same_whenever_it_is_made_and_no_other():
+    first, again, other_copy, other_seed = paint(1), paint(1), paint(2), paint(1, seed=1)
+    np.testing.assert_array_equal(first[2], again[2])
+    np.testing.assert_array_equal(first[3], again[3])
+    assert not np.array_equal(first[3], other_copy[3])
+    assert not np.array_equal(first[3], other_seed[3])
+
+
+def test_exported_copy_differs_from_its_volume_where_its_label_says(tmp_path):
+    run, config = RunFolder(str(tmp_path)), tiny_config(tmp_path, synthetic_copies=1)
+    volume, _, _ = write_case(run, "healthy", healthy=True)
+    for copy in (0, 1):
+        export_case(run, TrainingCase(volume, copy), config)
+    folders = SegmenterFolders.of(run)
+    read = {name: sitk.GetArrayFromImage(sitk.ReadImage(str(folders.image(name)))) for name in ("healthy", "healthy+1")}
+    label = sitk.GetArrayFromImage(sitk.ReadImage(str(folders.label("healthy+1")))).astype(bool)
+    assert label.any()
+    assert (read["healthy"] != read["healthy+1"])[label].mean() > 0.9
+    assert not sitk.GetArrayFromImage(sitk.ReadImage(str(folders.label("healthy")))).any()

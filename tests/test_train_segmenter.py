@@ -136,3 +136,16 @@ def test_nothing_to_learn_is_refused_in_one_line(tmp_path):
     with pytest.raises(RefusedInputError) as refusal:
         plan_segmenter(RunFolder(str(tmp_path)), tiny_config(tmp_path), exported)
     assert str(refusal.value) == "segmenter: none of 1 training cases has a pixel in its label"
+
+
+def test_without_labels_copies_teach_what_a_tumor_is(tmp_path):
+    run = RunFolder(str(tmp_path))
+    write_case(run, "sick")
+    write_case(run, "healthy", healthy=True)
+    run.remove("pseudo_labels")
+    run.write_json({}, "reports", "ingest.json")
+    config = tiny_config(tmp_path, labels="none", synthetic_copies=2, context_slices=1, average_decay=0.9)
+    assert train_segmenter.main(config) == EXIT_DONE
+    assert run.names("segmenter", "cases") == ["healthy+1.json", "healthy+2.json", "healthy.json"]
+    assert run.exists("settings", "synthesis.json")
+    assert run.read_json("segmenter", "segmenter.json")["epochs"] == 2

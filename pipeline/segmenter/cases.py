@@ -50,6 +50,6 @@ def list_cases(volumes: Sequence[VolumeRow], config: SegmenterConfig) -> list[Tr
                 f"segmenter.labels: {len(bare)} of {len(taken)} training volumes name a segment but have no reference:"
                 f" {', '.join(bare)}"
             )
-    return [
+    return [  # the volumes themselves stay: tissue without any tumor must be seen, too
         TrainingCase(volume, copy) for volume in taken for copy in range(1 + config.synthetic_copies * volume.healthy)
     ]

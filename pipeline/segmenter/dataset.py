@@ -23,6 +23,7 @@ from pipeline.run_folder import RunFolder
 from pipeline.segmenter.cases import TrainingCase
 from pipeline.segmenter.folders import IMAGE_ENDING, SegmenterFolders
 from pipeline.segmenter.stack import fill_gaps, stack_channels
+from pipeline.segmenter.synthetic_copies import copy_generator, paint_tumors
 from pipeline.slabs import VolumeRow, read_slices
 
 CHANNEL_NAME = "noNorm"
@@ -106,6 +107,9 @@ def export_case(run: RunFolder, case: TrainingCase, config: PipelineConfig) -> N
     rows = _read_slices(run, case.volume, config)
     index = rows["slice_index"]
     label = read_label(run, case.volume, config, index)
+    if case.copy:
+        liver_mask, rng = rows["couinaud_map"] > 0, copy_generator(config.seed, case)
+        rows["image"], label = paint_tumors(rows["image"], liver_mask, index, case, rng, config.grid, config.synthesis)
     slices = _normalize_slices(rows, case.volume, config)
     for channel, stack in enumerate(stack_channels(slices.image, index, config.segmenter.context_slices)):
         _write_image(stack, slices.spacing_mm, folders.image(case.case_id, channel))
