@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.case_results import CaseResult
 from pipeline.command_line import parse
-from pipeline.config import GridConfig, PipelineConfig, SourceConfig
+from pipeline.config import PipelineConfig, SourceConfig
 from pipeline.errors import RefusedInputError
 from pipeline.reproduce.comparison import Comparison
 from pipeline.run_folder import RunFolder
@@ -18,29 +18,28 @@ from pipeline.slabs import read_volume_rows
 from pipeline.stages.evaluate import EvaluateSegmentation
 from pipeline.stages.reproduce import fit_in_cluster, ingest_cohort
 from pipeline.sweep.config_file import replace_settings
-from tests.archive_cases import write_msd
+from tests.couinaud_cases import GRID, IDS, write_archive
 
 ROOT = Path(__file__).parent.parent
 ARGUMENTS = ["--budget", "smoke", "--benchmark", "phantom", "--arms", "none", "plr", "--run"]
 
 
 def msd_config(tmp_path):
-    grid = GridConfig(height=16, width=16, spacing_mm=1.0, slab_length=3)
-    return PipelineConfig(run=str(tmp_path / "cohort"), grid=grid)
+    return PipelineConfig(run=str(tmp_path / "cohort"), grid=GRID)
 
 
 def test_cohort_joins_several_sources(ray_cluster, tmp_path):
-    folders = [write_msd(tmp_path / name, f"{name},4;5\n", (name,)) for name in ("a", "b")]
+    folders = [write_archive(tmp_path / name, (name,), maps=True, labels=True) for name in IDS[:2]]
     sources = [SourceConfig(path=str(folder)) for folder in folders]
     config = msd_config(tmp_path)
-    assert [volume.volume_id for volume in ingest_cohort(config, sources)] == ["a", "b"]
+    assert [volume.volume_id for volume in ingest_cohort(config, sources)] == list(IDS[:2])
     assert ingest_cohort(config, ()) == read_volume_rows(RunFolder(config.run))
 
 
 def test_cohort_needs_all_of_its_cases(ray_cluster, tmp_path):
-    folder = write_msd(tmp_path / "a", "a,4;5\nb,4\n", ("a", "b"))
-    (folder / "imagesTr" / "b.nii.gz").write_bytes(b"no image")
-    with pytest.raises(RefusedInputError, match="1 NIFTI_UNREADABLE of 2 cases; the benchmark needs all of them"):
+    folder = write_archive(tmp_path / "a", IDS[:2], maps=True, labels=True)
+    (folder / "imagesTr" / f"{IDS[1]}.nii.gz").write_bytes(b"no image")
+    with pytest.raises(RefusedInputError, match="1 NIFTI_CORRUPT of 2 cases; the benchmark needs all of them"):
         ingest_cohort(msd_config(tmp_path), [SourceConfig(path=str(folder))])
 
 

@@ -148,6 +148,7 @@ def test_section_says_what_differs_before_the_first_table():
     assert "--arms none --seeds 0 --run RUN" in section
     assert "| no refinement | 3.0 | 1.0 |" in section
     assert format_section(ARMS, [], "ircadb") == "No results yet."
+    assert "| paper |" not in format_section(ARMS, [make_result()], "phantom")
 
 
 def test_only_the_section_of_a_page_is_replaced(tmp_path):

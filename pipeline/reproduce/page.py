@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import RefusedInputError
@@ -44,14 +45,15 @@ def format_section(arms: Mapping[str, Arm], results: Sequence[Result], benchmark
     grouped = tables.group_results(arms, results)
     if not grouped:
         return "No results yet."
-    apart = CASES_APART[benchmark]
+    apart, real = CASES_APART[benchmark], benchmark == "ircadb"
+    shown = arms if real else {name: replace(arm, paper=None) for name, arm in arms.items()}
     labels = tables.format_labels(arms, grouped)
     parts = [
         f"    {_command(benchmark, results)}",
         f"Budget {_join(results, 'budget')}; versions {_commits(results)}.",
         _DIFFERENCES[benchmark],
         _READING,
-        tables.format_groups(arms, grouped),
+        tables.format_groups(shown, grouped),
         "### Volumes",
         tables.format_cases(arms, grouped),
         "### Lesions",
@@ -60,7 +62,7 @@ def format_section(arms: Mapping[str, Arm], results: Sequence[Result], benchmark
         "### Pseudo masks and slice labels",
         _PSEUDO_MASKS,
         tables.format_pseudo_masks(arms, grouped, apart),
-        labels and f"The paper: {tables.PAPER_LABEL_ERRORS} on its ten volumes.",
+        f"The paper: {tables.PAPER_LABEL_ERRORS} on its ten volumes." if real and labels else "",
         labels,
         "### Cost",
         _COST,

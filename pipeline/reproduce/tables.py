@@ -45,17 +45,19 @@ def format_groups(arms: Mapping[str, Arm], results: ResultsByArm) -> str:
 
 def format_segmenters(arms: Mapping[str, Arm], results: ResultsByArm) -> str:
     """Return the table of the segmenter's Dice on test, validation and both: per case / global, in percent."""
-    header = ["arm", "seeds", "test", "95 % over cases", "validation", "test + validation", "95 % over cases", "paper"]
-    rows = []
+    header = ["arm", "seeds", "test", "95 % over cases", "validation", "test + validation", "95 % over cases"]
+    with_paper, rows = any(arms[name].paper for name in results), []
     for name, values in results.items():
         test, validation, both = (measure_cases(values, *splits) for splits in (TEST, ("validation",), BOTH))
         intervals = [format_interval(list(mean_case_dice(values, *splits).values())) for splits in (TEST, BOTH)]
-        paper = arms[name].paper
         figures = [format_pair(*test), intervals[0], format_pair(*validation), format_pair(*both), intervals[1]]
-        rows.append(
-            [arms[name].title, str(len(values)), *figures, f"{paper[0]:.1f} / {paper[1]:.1f}" if paper else "-"]
-        )
-    return format_table(header, rows)
+        rows.append([arms[name].title, str(len(values)), *figures, *[_format_paper(arms[name])][:with_paper]])
+    return format_table([*header, *["paper"][:with_paper]], rows)
+
+
+def _format_paper(arm: Arm) -> str:
+    """Return the paper's Dice per case and Dice global in percent."""
+    return f"{arm.paper[0]:.1f} / {arm.paper[1]:.1f}" if arm.paper else "-"
 
 
 def format_cases(arms: Mapping[str, Arm], results: ResultsByArm) -> str:
