@@ -316,8 +316,13 @@ class PipelineConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         require(self.seed >= 0, f"seed: not negative, got {self.seed}")
-        require(
-            self.segmenter.synthetic_copies == 0 or self.synthesis.style == "textured",
-            f"segmenter.synthetic_copies: {self.segmenter.synthetic_copies} needs tumors that go on along z"
-            f" (synthesis.style textured), got {self.synthesis.style}",
-        )
+        needing_depth = {
+            "couinaudnet.context_slices": self.couinaudnet.context_slices,
+            "segmenter.synthetic_copies": self.segmenter.synthetic_copies,
+        }
+        for name, value in needing_depth.items():
+            require(
+                value == 0 or self.synthesis.style == "textured",
+                f"{name}: {value} needs tumors that go on along z (synthesis.style textured),"
+                f" got {self.synthesis.style}",
+            )

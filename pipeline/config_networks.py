@@ -55,6 +55,8 @@ class CouinaudNetConfig:
     segment_input: Literal["hint", "blank"] = "hint"
     """What the inpainting network sees of the segment: the image with the mask as a hint, or the image with the
     segment blanked."""
+    context_slices: int = 0
+    """Neighbor slices on each side that both networks see beside the slice; synthetic tumors go on along z there."""
     inpainting_widths: tuple[int, ...] = (64, 128, 256, 512)
     """Channels per level of the inpainting network."""
     spotting_widths: tuple[int, ...] = (64, 128, 256, 512)
@@ -105,6 +107,7 @@ class CouinaudNetConfig:
                 len(getattr(self, name)) >= 2, f"couinaudnet.{name}: at least two levels, got {getattr(self, name)}"
             )
         require(self.patch_size >= 0, f"couinaudnet.patch_size: not negative, got {self.patch_size}")
+        require(self.context_slices >= 0, f"couinaudnet.context_slices: not negative, got {self.context_slices}")
         margin = self.region_margin_mm
         require(margin >= 0, f"couinaudnet.region_margin_mm: not negative, got {margin}")
 

@@ -44,19 +44,20 @@ def normalize(
     """Turn stored gray values into network input.
 
     Args:
-        image: Gray values, shape (n, H, W).
-        liver_mask: Shape (n, H, W); the result is zero outside.
+        image: Gray values, shape (n, ..., H, W).
+        liver_mask: Same shape; the result is zero outside.
         liver_median_hu: Median liver HU of each slice's volume, shape (n,).
         grid: The window of the run.
         kind: `window` gives gray / 255 in [0, 1]; `liver_median` gives (HU - median) / 40, so that the same lesion
             contrast has the same value whatever the scanner phase.
 
     Returns:
-        float32, shape (n, H, W).
+        float32, same shape.
     """
     if kind == "window":
         values = image.astype(np.float32) / np.float32(255)
     else:
         hu = gray_to_hu(image, grid.window_low_hu, grid.window_high_hu)
-        values = (hu - liver_median_hu[:, None, None].astype(np.float32)) / np.float32(LIVER_MEDIAN_SCALE_HU)
+        median = liver_median_hu.astype(np.float32).reshape(-1, *(1,) * (image.ndim - 1))
+        values = (hu - median) / np.float32(LIVER_MEDIAN_SCALE_HU)
     return np.where(liver_mask, values, np.float32(0)).astype(np.float32)

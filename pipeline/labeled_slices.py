@@ -1,13 +1,15 @@
-"""Slices joined with their labels, slab by slab."""
+"""Slices joined with their labels, slab by slab, and with their neighbors along z."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from pipeline.arrays import Int32Array
 from pipeline.run_folder import RunFolder
-from pipeline.slabs import read_slab
+from pipeline.slabs import read_slab, slab_name
 
 
 def read_labeled_slab(run: RunFolder, volume_id: str, slab: int, columns: list[str]) -> dict[str, np.ndarray[Any, Any]]:
@@ -26,3 +28,32 @@ def read_labeled_slab(run: RunFolder, volume_id: str, slab: int, columns: list[s
             f"but labels for {labels['slice_index'].tolist()}"
         )
     return {**slices, **labels}
+
+
+def read_neighbors(
+    run: RunFolder, volume_id: str, slab: int, wanted: Int32Array, columns: Sequence[str], context_slices: int
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Return pixel columns of slices of one slab, each in the middle of its neighbors along z.
+
+    Args:
+        run: Run folder with `slices/`.
+        volume_id: Volume.
+        slab: Slab; the ones before and after it hold what it lacks.
+        wanted: Slice indices of the slab's slices that are asked for, shape (n,).
+        columns: Pixel columns.
+        context_slices: Neighbors c on each side, at most the length of a slab.
+
+    Returns:
+        Arrays of shape (n, 2 c + 1, H, W). A neighbor that is not a liver slice is zero: it holds no liver.
+    """
+    near = range(slab - 1, slab + 2) if context_slices else (slab,)
+    there = [number for number in near if run.exists("slices", volume_id, slab_name(number))]
+    parts = [read_slab(run, "slices", volume_id, number, ["slice_index", *columns]) for number in there]
+    index = np.concatenate([part["slice_index"] for part in parts])
+    seen = wanted[:, None] + np.arange(-context_slices, context_slices + 1)
+    rows = np.minimum(np.searchsorted(index, seen), len(index) - 1)
+    missing = index[rows] != seen
+    stacks = {name: np.concatenate([part[name] for part in parts])[rows] for name in columns}
+    for stack in stacks.values():
+        stack[missing] = 0
+    return stacks

@@ -59,7 +59,7 @@ def predict_probability(
 
     Args:
         model: In evaluation mode, on the device.
-        images: Network input, shape (n, H, W).
+        images: Network input with neighbors, shape (n, 2 c + 1, H, W).
         masks: Regions, shape (n, H, W).
         batch_size: Slices per forward pass.
         device: Where the model is.
@@ -69,13 +69,13 @@ def predict_probability(
     """
     import torch
 
-    levels = np.zeros(images.shape, dtype=np.uint8)
+    levels = np.zeros(masks.shape, dtype=np.uint8)
     with torch.inference_mode():
         for start in range(0, len(images), batch_size):
             chunk = slice(start, start + batch_size)
             image, mask = (
-                torch.from_numpy(np.ascontiguousarray(array[chunk], dtype=np.float32)).unsqueeze(1).to(device)
-                for array in (images, masks)
+                torch.from_numpy(np.ascontiguousarray(array[chunk], dtype=np.float32)).to(device)
+                for array in (images, masks[:, None])
             )
             _, logits = model(image, mask)
             levels[chunk] = quantize_probability(torch.sigmoid(logits)[:, 0].cpu().numpy()) * masks[chunk]

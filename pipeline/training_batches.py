@@ -25,11 +25,11 @@ OFFSET_HU = 6.0
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """What one step sees; every tensor is float32 of shape (n, 1, h, w).
+    """What one step sees; tensors are float32 of shape (n, 1, h, w), `image` of shape (n, 2 c + 1, h, w).
 
     Args:
-        image: Network input with synthetic tumors.
-        healthy_image: The same without them.
+        image: Network input with synthetic tumors: the slice in the middle of its c neighbors on each side.
+        healthy_image: The slice without them.
         tumor_mask: Synthetic tumors, 0 or 1.
         segment_mask: Chosen segments.
         judged_mask: Healthy tissue of the liver, where it is known what should be found.
@@ -48,7 +48,7 @@ class TrainingBatch:
 
 @dataclass(frozen=True)
 class Sample:
-    """One training slice with its synthetic tumors, all of shape (h, w)."""
+    """One training slice with its synthetic tumors, of shape (h, w); `gray` and `liver_mask` hold its neighbors too."""
 
     gray: UInt8Array
     healthy_gray: UInt8Array
@@ -62,74 +62,72 @@ def make_batch(slices: Mapping[str, Any], epoch: int, config: PipelineConfig) ->
     """Paint synthetic tumors on healthy slices and stack them.
 
     Args:
-        slices: Columns `volume_id`, `slice_index`, `image`, `couinaud_map`, `liver_median_hu` of `slices/`, n >= 1, and
-            `healthy_segments`, shape (n, 8).
+        slices: Columns `volume_id`, `slice_index`, `liver_median_hu` of `slices/`, n >= 1; `image` and `couinaud_map`
+            with neighbors, shape (n, 2 c + 1, H, W); `healthy_segments`, shape (n, 8); `slice_spacing_mm`.
         epoch: A slice gets other tumors in every epoch, and the same ones if the epoch is repeated.
         config: Settings of the run.
     """
     net, grid = config.couinaudnet, config.grid
-    names = ("image", "couinaud_map", "healthy_segments", "liver_median_hu")
-    keys = zip(slices["volume_id"], slices["slice_index"], strict=True)
-    samples = [
-        make_sample(
-            slice_generator(config.seed, epoch, str(volume_id), int(slice_index)), image, segments, healthy, hu, config
-        )
-        for (volume_id, slice_index), image, segments, healthy, hu in zip(
-            keys, *(slices[name] for name in names), strict=True
-        )
-    ]
+    names = ("image", "couinaud_map", "healthy_segments", "liver_median_hu", "slice_spacing_mm")
+    samples = []
+    for row, (volume_id, index) in enumerate(zip(slices["volume_id"], slices["slice_index"], strict=True)):
+        rng = slice_generator(config.seed, epoch, str(volume_id), int(index))
+        samples.append(make_sample(rng, config, *(slices[name][row] for name in names)))
     stacked = {field.name: np.stack([getattr(sample, field.name) for sample in samples]) for field in fields(Sample)}
     liver, medians = stacked["liver_mask"], np.asarray(slices["liver_median_hu"], dtype=np.float32)
+    middle = slice(net.context_slices, net.context_slices + 1)
 
-    def prepare(gray: UInt8Array) -> Float32Array:
+    def prepare(gray: UInt8Array, liver: BoolArray) -> Float32Array:
         return prepare_input(gray, liver, medians, grid, net.normalization, net.smoothing_sigma_px)
 
     return TrainingBatch(
-        image=_to_tensor(prepare(stacked["gray"])),
-        healthy_image=_to_tensor(prepare(stacked["healthy_gray"])),
-        tumor_mask=_to_tensor(stacked["tumor_mask"]),
-        segment_mask=_to_tensor(stacked["segment_mask"]),
-        judged_mask=_to_tensor(stacked["judged_mask"]),
+        image=_to_tensor(prepare(stacked["gray"], liver)),
+        healthy_image=_to_tensor(prepare(stacked["healthy_gray"][:, None], liver[:, middle])),
+        **{name: _to_tensor(stacked[name][:, None]) for name in ("tumor_mask", "segment_mask", "judged_mask")},
     )
 
 
 def make_sample(
     rng: np.random.Generator,
+    config: PipelineConfig,
     image: UInt8Array,
     couinaud_map: UInt8Array,
     healthy_segments: BoolArray,
     liver_median_hu: float,
-    config: PipelineConfig,
+    slice_spacing_mm: float,
 ) -> Sample:
-    """Crop, flip and vary one slice, then paint synthetic tumors on its healthy tissue.
+    """Crop, flip and vary one slice with its neighbors, then paint synthetic tumors on its healthy tissue.
 
     Args:
         rng: Generator of this slice in this epoch.
-        image: Gray values, shape (H, W).
-        couinaud_map: 0 outside the liver, segments 1..8, shape (H, W).
-        healthy_segments: Segments that are healthy, shape (8,).
-        liver_median_hu: Median liver HU of the volume.
         config: Settings of the run.
+        image: Gray values, shape (2 c + 1, H, W).
+        couinaud_map: 0 outside the liver, segments 1..8, shape (2 c + 1, H, W).
+        healthy_segments: Segments that are healthy on the slice, shape (8,).
+        liver_median_hu: Median liver HU of the volume.
+        slice_spacing_mm: Distance of slices.
 
     Returns:
         Arrays of the patch's shape. Gray values are rounded as those on disk are.
     """
-    grid = config.grid
+    grid, middle = config.grid, len(image) // 2
     healthy_map = np.where(np.append(False, healthy_segments)[couinaud_map], couinaud_map, 0)
-    window = draw_crop(rng, healthy_map > 0, config.couinaudnet.patch_size)
-    flips = tuple(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(2))
+    window = slice(None), *draw_crop(rng, healthy_map[middle] > 0, config.couinaudnet.patch_size)
+    flips = slice(None), *(slice(None, None, -1 if rng.random() < 0.5 else 1) for _ in range(2))
     segments, liver_mask = healthy_map[window][flips], couinaud_map[window][flips] > 0
     hu = gray_to_hu(image[window][flips], grid.window_low_hu, grid.window_high_hu)
     hu = vary_intensity(rng, hu, liver_median_hu)
-    drawn = draw_tumors(rng, segments, liver_median_hu, grid.spacing_mm, config.synthesis)
+    spacing_mm = (float(slice_spacing_mm), grid.spacing_mm)
+    drawn = draw_tumors(rng, segments, liver_median_hu, spacing_mm, config.synthesis)
+    margin_px = config.couinaudnet.region_margin_mm / grid.spacing_mm
     with_tumors, tumor_mask, segment_mask = apply_tumors(hu, segments, drawn)
     return Sample(
         gray=window_to_gray(with_tumors, grid.window_low_hu, grid.window_high_hu),
-        healthy_gray=window_to_gray(hu, grid.window_low_hu, grid.window_high_hu),
-        tumor_mask=tumor_mask,
-        segment_mask=segment_mask,
+        healthy_gray=window_to_gray(hu[middle], grid.window_low_hu, grid.window_high_hu),
+        tumor_mask=tumor_mask[middle],
+        segment_mask=segment_mask[middle],
         liver_mask=liver_mask,
-        judged_mask=keep_distance(segments > 0, liver_mask, config.couinaudnet.region_margin_mm / grid.spacing_mm),
+        judged_mask=keep_distance(segments[middle] > 0, liver_mask[middle], margin_px),
     )
 
 
@@ -174,5 +172,5 @@ def vary_intensity(rng: np.random.Generator, hu: Float32Array, liver_median_hu: 
 
 
 def _to_tensor(array: BoolArray | Float32Array) -> Tensor:
-    """Return (n, h, w) as a float32 tensor (n, 1, h, w)."""
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).unsqueeze(1)
+    """Return an array as a float32 tensor."""
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

@@ -44,6 +44,17 @@ def test_inpainting_leaves_the_rest_of_the_image(segment_input):
     assert logits.shape == image.shape
 
 
+def test_neighbors_change_what_is_found_and_stay_out_of_the_inpainted_slice():
+    model, mask = CouinaudNet((4, 8), (4, 8), context_slices=1).eval(), left_half()
+    image = noise(1, 3, 8, 12)
+    other = image.clone()
+    other[:, 0] += 1
+    (inpainted, logits), (_, changed) = model(image, mask), model(other, mask)
+    assert inpainted.shape == logits.shape == (1, 1, 8, 12)
+    assert torch.equal(inpainted[mask == 0], image[:, 1:2][mask == 0])
+    assert not torch.allclose(logits, changed)
+
+
 @pytest.mark.parametrize(("segment_input", "sees_inside"), [("hint", True), ("blank", False)])
 def test_blank_segment_is_filled_from_its_surroundings(segment_input, sees_inside):
     model = CouinaudNet((4, 8), (4, 8), segment_input).eval()

@@ -47,10 +47,10 @@ def test_relabeled_slice_is_left_out_on_request():
 
 def test_probability_is_zero_outside_the_region_and_independent_of_batches():
     model = checkpoint.build_couinaudnet(CouinaudNetConfig(inpainting_widths=(4, 8), spotting_widths=(4, 8)), 0).eval()
-    images = np.random.default_rng(0).normal(size=(5, 8, 12)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=(5, 1, 8, 12)).astype(np.float32)
     masks = np.random.default_rng(1).random((5, 8, 12)) < 0.5
     together, single = (predict_probability(model, images, masks, size) for size in (4, 1))
-    _, logits = model(torch.from_numpy(images)[:, None], torch.from_numpy(masks)[:, None].float())
+    _, logits = model(torch.from_numpy(images), torch.from_numpy(masks)[:, None].float())
     expected = np.rint(torch.sigmoid(logits)[:, 0].detach().numpy() * 255) * masks
     assert np.abs(together.astype(int) - expected).max() <= 1
     assert np.abs(together.astype(int) - single).max() <= 1
@@ -60,7 +60,7 @@ def test_probability_is_zero_outside_the_region_and_independent_of_batches():
 
 def test_no_slice_gives_no_row():
     model = checkpoint.build_couinaudnet(CouinaudNetConfig(inpainting_widths=(4, 8), spotting_widths=(4, 8)), 0).eval()
-    assert predict_probability(model, np.zeros((0, 8, 12), np.float32), np.zeros((0, 8, 12), bool), 4).shape == (
+    assert predict_probability(model, np.zeros((0, 1, 8, 12), np.float32), np.zeros((0, 8, 12), bool), 4).shape == (
         0,
         8,
         12,

@@ -17,8 +17,9 @@ from .couinaudnet_cases import HEIGHT, SPACING_MM, WIDTH, draw_couinaud_map
 LIVER_HU = 100.0
 STYLES = ("superpixel", "textured")
 PLAIN_DISC = TexturedTumor(
-    center_px=(20.0, 24.0),
-    radii_px=(8.0, 8.0),
+    center_px=(0.0, 20.0, 24.0),
+    radii_px=(8.0, 8.0, 8.0),
+    slice_px=2.0,
     angle=0.0,
     wobble=((0.0, 0.0),) * 4,
     edge_px=0.05,
@@ -44,22 +45,26 @@ PLAIN_SUPERPIXEL = SuperpixelTumor(
 )
 
 
-def flat_liver():
-    return np.full((HEIGHT, WIDTH), LIVER_HU, np.float32)
+def flat_liver(slices=1):
+    return np.full((slices, HEIGHT, WIDTH), LIVER_HU, np.float32)
+
+
+def liver_map(slices=1):
+    return np.stack([draw_couinaud_map()] * slices)
 
 
 def draw(style, seed=0, epoch=0, index=0, couinaud_map=None, **changes):
-    couinaud_map = draw_couinaud_map() if couinaud_map is None else couinaud_map
+    couinaud_map = liver_map() if couinaud_map is None else couinaud_map
     config = SynthesisConfig(style=style, healthy_fraction=0.0, **changes)
-    return draw_tumors(slice_generator(seed, epoch, "case", index), couinaud_map, LIVER_HU, SPACING_MM, config)
+    return draw_tumors(slice_generator(seed, epoch, "case", index), couinaud_map, LIVER_HU, (5.0, SPACING_MM), config)
 
 
 @pytest.mark.parametrize("style", STYLES)
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=40, deadline=None)
 def test_tumor_stays_in_the_chosen_segments(style, seed):
-    couinaud_map = draw_couinaud_map()
-    hu = flat_liver() + np.random.default_rng(seed).normal(0, 10, (HEIGHT, WIDTH)).astype(np.float32)
+    couinaud_map = liver_map()
+    hu = flat_liver() + np.random.default_rng(seed).normal(0, 10, (1, HEIGHT, WIDTH)).astype(np.float32)
     before = hu.copy()
     parameters = draw(style, seed)
     image, tumor, segments = apply_tumors(hu, couinaud_map, parameters)
@@ -73,7 +78,7 @@ def test_tumor_stays_in_the_chosen_segments(style, seed):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_same_keys_give_the_same_slice(style):
-    first, again = (apply_tumors(flat_liver(), draw_couinaud_map(), draw(style)) for _ in range(2))
+    first, again = (apply_tumors(flat_liver(), liver_map(), draw(style)) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
 
 
@@ -84,16 +89,16 @@ def test_other_keys_give_other_tumors(other):
 
 def test_plain_disc_has_its_area_and_contrast():
     parameters = TumorParameters((3, 4, 5, 6), (PLAIN_DISC,))
-    image, tumor, _ = apply_tumors(flat_liver(), draw_couinaud_map(), parameters)
+    image, tumor, _ = apply_tumors(flat_liver(), liver_map(), parameters)
     assert tumor.sum() == pytest.approx(np.pi * 8**2, rel=0.03)
-    assert image[20, 24] == pytest.approx(LIVER_HU - 40)
+    assert image[0, 20, 24] == pytest.approx(LIVER_HU - 40)
     assert np.allclose(image[~tumor], LIVER_HU, atol=25)
-    assert image[20, 34] == pytest.approx(LIVER_HU)
+    assert image[0, 20, 34] == pytest.approx(LIVER_HU)
 
 
 def test_rim_and_core_lie_where_they_should():
     tumor = replace(PLAIN_DISC, rim_hu=20.0, core_hu=-10.0)
-    row = tumor.paint(flat_liver(), draw_couinaud_map() > 0)[0][20] - LIVER_HU
+    row = tumor.paint(flat_liver(), liver_map() > 0)[0][0, 20] - LIVER_HU
     assert row[24] == pytest.approx(-50)
     assert row[24 + 5] == pytest.approx(-40)
     assert row[24 + 7] == pytest.approx(-20)
@@ -103,18 +108,50 @@ def test_rim_and_core_lie_where_they_should():
 @pytest.mark.parametrize(("retention", "expected"), [(0.0, 115 - 40), (1.0, 160 - 40)])
 def test_vessels_fade_inside_a_tumor(retention, expected):
     hu = flat_liver()
-    hu[20, 24] = 160
-    painted, _ = replace(PLAIN_DISC, vessel_retention=retention).paint(hu, draw_couinaud_map() > 0)
-    assert painted[20, 24] == pytest.approx(expected)
+    hu[0, 20, 24] = 160
+    painted, _ = replace(PLAIN_DISC, vessel_retention=retention).paint(hu, liver_map() > 0)
+    assert painted[0, 20, 24] == pytest.approx(expected)
 
 
 def test_wobble_moves_the_edge():
-    region = draw_couinaud_map() > 0
+    region = liver_map() > 0
     round_mask = PLAIN_DISC.paint(flat_liver(), region)[1]
     wobbling = replace(PLAIN_DISC, wobble=((0.2, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0)))
     mask = wobbling.paint(flat_liver(), region)[1]
-    assert mask[:, 24].sum() > round_mask[:, 24].sum()
-    assert mask[20].sum() < round_mask[20].sum()
+    assert mask[0, :, 24].sum() > round_mask[0, :, 24].sum()
+    assert mask[0, 20].sum() < round_mask[0, 20].sum()
+
+
+def test_ball_is_a_ball_on_neighboring_slices():
+    ball = replace(PLAIN_DISC, center_px=(3.0, 20.0, 24.0))
+    mask = ball.paint(flat_liver(7), liver_map(7) > 0)[1]
+    for layer, offset in enumerate((-6, -4, -2, 0, 2, 4, 6)):
+        assert mask[layer].sum() == pytest.approx(np.pi * (64 - offset**2), rel=0.1)
+
+
+def test_tumor_beyond_the_slices_paints_nothing():
+    painted, mask = replace(PLAIN_DISC, center_px=(30.0, 20.0, 24.0)).paint(flat_liver(3), liver_map(3) > 0)
+    assert np.array_equal(painted, flat_liver(3))
+    assert not mask.any()
+
+
+def test_slice_without_neighbors_gets_the_same_tumors_whatever_the_slice_spacing():
+    config = SynthesisConfig(style="textured", healthy_fraction=0.0)
+    painted = []
+    for slice_mm in (1.0, 8.0):
+        drawn = draw_tumors(slice_generator(0, 0, "case", 0), liver_map(), LIVER_HU, (slice_mm, SPACING_MM), config)
+        painted.append(apply_tumors(flat_liver(), liver_map(), drawn)[1])
+    assert np.array_equal(*painted)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=40, deadline=None)
+def test_tumors_cross_the_middle_slice_and_go_on_beside_it(seed):
+    drawn = draw("textured", seed, couinaud_map=liver_map(3), minimum_radius_mm=16.0)
+    tumor = apply_tumors(flat_liver(3), liver_map(3), drawn)[1]
+    assert tumor[1].any()
+    assert (tumor[1] & (tumor[0] | tumor[2])).any()
+    assert all(abs(one.center_px[0] - 1) * one.slice_px < one.radii_px[0] for one in drawn.tumors)
 
 
 def test_contrasts_are_mostly_dark_and_reach_down_to_hardly_visible():
@@ -128,17 +165,17 @@ def test_contrasts_are_mostly_dark_and_reach_down_to_hardly_visible():
 
 
 def test_superpixel_tumor_is_the_ellipse_of_a_small_region():
-    region = np.zeros((HEIGHT, WIDTH), bool)
-    region[10:30, 10:40] = True
+    region = np.zeros((1, HEIGHT, WIDTH), bool)
+    region[0, 10:30, 10:40] = True
     painted, tumor = PLAIN_SUPERPIXEL.paint(flat_liver(), region)
-    assert tumor[20, 25]
-    assert not tumor[10, 10]
+    assert tumor[0, 20, 25]
+    assert not tumor[0, 10, 10]
     assert np.allclose(painted[tumor], LIVER_HU + 30, atol=1e-3)
     assert np.array_equal(painted[~tumor], flat_liver()[~tumor])
 
 
 def test_superpixels_get_smaller_with_their_number():
-    region = draw_couinaud_map() > 0
+    region = liver_map() > 0
     hu = flat_liver() + np.random.default_rng(0).normal(0, 5, region.shape).astype(np.float32)
     areas = [replace(PLAIN_SUPERPIXEL, superpixels=n, choice=0.5).paint(hu, region)[1].sum() for n in (2, 8, 30)]
     assert areas[0] > areas[1] > areas[2] > 0
@@ -172,7 +209,7 @@ def test_small_segments_get_no_tumor_but_are_shown():
 
 
 def test_slice_without_liver_stays_as_it_is():
-    empty = np.zeros((HEIGHT, WIDTH), np.uint8)
+    empty = np.zeros((1, HEIGHT, WIDTH), np.uint8)
     parameters = draw("superpixel", couinaud_map=empty)
     image, tumor, segments = apply_tumors(flat_liver(), empty, parameters)
     assert parameters == TumorParameters((), ())
@@ -191,7 +228,7 @@ def test_one_segment_is_chosen_most_of_the_time_and_all_sometimes():
 def test_share_of_healthy_slices():
     config = SynthesisConfig(style="textured", healthy_fraction=0.25)
     drawn = [
-        draw_tumors(slice_generator(0, 0, "case", index), draw_couinaud_map(), LIVER_HU, SPACING_MM, config)
+        draw_tumors(slice_generator(0, 0, "case", index), liver_map(), LIVER_HU, (5.0, SPACING_MM), config)
         for index in range(600)
     ]
     assert sum(not parameters.tumors for parameters in drawn) / 600 == pytest.approx(0.25, abs=0.05)

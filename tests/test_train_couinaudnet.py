@@ -9,7 +9,7 @@ import pytest
 from jobs import train_couinaudnet as job
 from pipeline.config import CouinaudNetConfig
 from pipeline.errors import RefusedInputError
-from pipeline.labeled_slices import read_labeled_slab
+from pipeline.labeled_slices import read_labeled_slab, read_neighbors
 from pipeline.models import checkpoint
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, image_labels_schema
@@ -67,10 +67,17 @@ def test_slice_of_named_segments_only_has_no_healthy_tissue():
 def test_pixels_arrive_as_they_were_stored(run):
     rows = list(ReadHealthySlices(run, SLICES).process({"volume_id": "healthy_1", "slab": 0}))
     batch = {name: np.array([row[name] for row in rows], dtype=object) for name in rows[0]}
-    decoded = decode_healthy_slices(batch, tiny_config("run").grid)
+    decoded = decode_healthy_slices(batch, tiny_config("run").grid, context_slices=0)
     stored = read_labeled_slab(run, "healthy_1", 0, ["image"])["image"]
-    assert np.array_equal(decoded["image"], stored)
-    assert np.array_equal(decoded["couinaud_map"][1], draw_couinaud_map())
+    assert np.array_equal(decoded["image"][:, 0], stored)
+    assert np.array_equal(decoded["couinaud_map"][1, 0], draw_couinaud_map())
+
+
+def test_neighbors_come_from_the_slabs_beside_and_are_black_beyond_the_liver(run):
+    image = np.concatenate([read_labeled_slab(run, "named", slab, ["image"])["image"] for slab in range(3)])
+    stacks = read_neighbors(run, "named", 1, np.int32([4, 7]), ["image"], context_slices=2)["image"]
+    assert np.array_equal(stacks, image[[[2, 3, 4, 5, 6], [5, 6, 7, 8, 8]]] * (np.arange(10) < 9).reshape(2, 5, 1, 1))
+    assert not read_neighbors(run, "named", 0, np.int32([0]), ["image"], context_slices=1)["image"][0, 0].any()
 
 
 def test_labels_of_other_slices_are_an_error(run):

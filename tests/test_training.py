@@ -19,12 +19,12 @@ from pipeline.training import (
 )
 from pipeline.training_batches import TrainingBatch, draw_crop, keep_distance, make_batch
 
-from .couinaudnet_cases import draw_couinaud_map, tiny_config
+from .couinaudnet_cases import HEIGHT, WIDTH, draw_couinaud_map, tiny_config
 
 
-def healthy_slices(count):
-    """Columns of noisy healthy slices."""
-    couinaud_map = np.stack([draw_couinaud_map()] * count)
+def healthy_slices(count, context=0):
+    """Columns of noisy healthy slices with neighbors like themselves."""
+    couinaud_map = np.broadcast_to(draw_couinaud_map(), (count, 2 * context + 1, HEIGHT, WIDTH))
     noise = np.random.default_rng(0).integers(-5, 6, couinaud_map.shape)
     return {
         "volume_id": np.array(["case"] * count, dtype=object),
@@ -33,6 +33,7 @@ def healthy_slices(count):
         "couinaud_map": couinaud_map,
         "healthy_segments": np.ones((count, 8), bool),
         "liver_median_hu": np.full(count, 100, np.float32),
+        "slice_spacing_mm": np.full(count, 5, np.float32),
     }
 
 
@@ -73,6 +74,17 @@ def test_batch_differs_from_healthy_only_in_the_segments(tmp_path, style):
     assert not (changed & (batch.segment_mask == 0)).any()
     assert not (batch.tumor_mask > batch.segment_mask).any()
     assert not batch.image[batch.judged_mask == 0].any()
+
+
+def test_batch_with_neighbors_differs_from_healthy_in_the_segments_of_each_slice(tmp_path):
+    config = tiny_config(tmp_path, context_slices=1, patch_size=24)
+    batch = make_batch(healthy_slices(8, context=1), 0, config)
+    assert batch.image.shape == (8, 3, 24, 24)
+    assert batch.healthy_image.shape == batch.tumor_mask.shape == (8, 1, 24, 24)
+    changed = batch.image[:, 1:2] != batch.healthy_image
+    assert changed.any()
+    assert not (changed & (batch.segment_mask == 0)).any()
+    assert (batch.image[:, 0] != batch.image[:, 1]).any()
 
 
 def test_nothing_is_painted_or_judged_in_and_near_named_segments(tmp_path):

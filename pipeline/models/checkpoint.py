@@ -44,7 +44,9 @@ def build_couinaudnet(config: CouinaudNetConfig, seed: int) -> CouinaudNet:
     """Return a network with random weights that depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return CouinaudNet(config.inpainting_widths, config.spotting_widths, config.segment_input)
+        return CouinaudNet(
+            config.inpainting_widths, config.spotting_widths, config.segment_input, config.context_slices
+        )
 
 
 def write_weights(run: RunFolder, model: CouinaudNet, *folder: str) -> None:
@@ -123,6 +125,7 @@ def publish(run: RunFolder, config: CouinaudNetConfig, name: str, description: d
         "inpainting_widths": config.inpainting_widths,
         "spotting_widths": config.spotting_widths,
         "segment_input": config.segment_input,
+        "context_slices": config.context_slices,
         "normalization": config.normalization,
         "smoothing_sigma_px": config.smoothing_sigma_px,
     }
@@ -132,6 +135,7 @@ def publish(run: RunFolder, config: CouinaudNetConfig, name: str, description: d
 def load_couinaudnet(run: RunFolder) -> tuple[CouinaudNet, dict[str, Any]]:
     """Return the trained network of a run, ready to predict, and the `network` part of its description."""
     network = run.read_json(COUINAUDNET, DESCRIPTION)["network"]
-    model = CouinaudNet(network["inpainting_widths"], network["spotting_widths"], network["segment_input"])
+    architecture = ("inpainting_widths", "spotting_widths", "segment_input", "context_slices")
+    model = CouinaudNet(*(network[name] for name in architecture))
     read_weights(run, model, COUINAUDNET)
     return model.eval(), network

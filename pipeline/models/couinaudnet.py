@@ -28,6 +28,7 @@ class CouinaudNet(nn.Module):
         spotting_widths: Channels per level of the difference spotting network.
         segment_input: `hint` shows the inpainting network the image and the segment mask; `blank` shows the image
             with the segments set to zero, so that they are filled from their surroundings alone.
+        context_slices: Neighbors c on each side that both networks see beside the slice.
     """
 
     def __init__(
@@ -35,28 +36,33 @@ class CouinaudNet(nn.Module):
         inpainting_widths: Sequence[int],
         spotting_widths: Sequence[int],
         segment_input: Literal["hint", "blank"] = "hint",
+        context_slices: int = 0,
     ) -> None:
         super().__init__()
         self.segment_input = segment_input
-        self.inpainting_network = UNet(2, 1, inpainting_widths)
-        self.difference_spotting_network = UNet(4, 1, spotting_widths)
+        self.context_slices = context_slices
+        neighbors = 2 * context_slices
+        self.inpainting_network = UNet(neighbors + 2, 1, inpainting_widths)
+        self.difference_spotting_network = UNet(neighbors + 4, 1, spotting_widths)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor, segment_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the healthy image and the tumor logits.
 
         Args:
-            image: Normalized slices, (n, 1, H, W).
-            segment_mask: 1 in the chosen segments, else 0; same shape and dtype.
+            image: Normalized slices in the middle of their neighbors, (n, 2 c + 1, H, W).
+            segment_mask: 1 in the chosen segments of the slice, else 0; (n, 1, H, W).
 
         Returns:
-            The inpainted image, equal to `image` outside the mask, and the logits of the tumor probability, both of
-            the shape of `image`.
+            The inpainted slice, equal to the slice outside the mask, and the logits of the tumor probability, both of
+            shape (n, 1, H, W).
         """
+        middle = slice(self.context_slices, self.context_slices + 1)
         visible = image * (1 - segment_mask) if self.segment_input == "blank" else image
         change = self.inpainting_network(_stack(visible, segment_mask))
-        inpainted = segment_mask * (visible + change) + (1 - segment_mask) * image
-        logits: Tensor = self.difference_spotting_network(_stack(image, image - inpainted, inpainted, segment_mask))
+        before = image[:, middle]
+        inpainted = segment_mask * (visible[:, middle] + change) + (1 - segment_mask) * before
+        logits: Tensor = self.difference_spotting_network(_stack(image, before - inpainted, inpainted, segment_mask))
         return inpainted, logits
 
 
@@ -76,8 +82,8 @@ def prepare_input(
     """Turn stored slices into what the networks see: normalized and, if asked, smoothed.
 
     Args:
-        image: Gray values, shape (n, H, W).
-        liver_mask: Shape (n, H, W); the result is zero outside.
+        image: Gray values, shape (n, ..., H, W).
+        liver_mask: Same shape; the result is zero outside.
         liver_median_hu: Median liver HU of each slice's volume, shape (n,).
         grid: The window of the run.
         normalization: See `pipeline.intensity.normalize`.
@@ -85,14 +91,14 @@ def prepare_input(
             edge does not darken.
 
     Returns:
-        float32, shape (n, H, W).
+        float32, same shape.
     """
     values = normalize(image, liver_mask, liver_median_hu, grid, normalization)
     if smoothing_sigma_px == 0:
         return values
     from scipy.ndimage import gaussian_filter
 
-    sigma = (0.0, smoothing_sigma_px, smoothing_sigma_px)
+    sigma = (0.0,) * (image.ndim - 2) + (smoothing_sigma_px,) * 2
     weight = gaussian_filter(liver_mask.astype("float32"), sigma)
     smoothed: Float32Array = gaussian_filter(values, sigma) / weight.clip(min=1e-6)
     return smoothed * liver_mask

@@ -94,7 +94,8 @@ def _train_epoch(
         local_shuffle_seed=config.seed + epoch,
     )
     for columns in batches:
-        batch = make_batch(decode_healthy_slices(columns, config.grid), epoch, config).to(get_device())
+        batch = make_batch(decode_healthy_slices(columns, config.grid, net.context_slices), epoch, config)
+        batch = batch.to(get_device())
         rate = learning_rate(net, (epoch + len(results) / steps) / net.epochs)
         results.append(train_step(model, optimizer, batch, net, rate))
     if len(results) != steps:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.arrays import SEGMENT_COUNT, BoolArray
 from pipeline.config import CouinaudNetConfig, GridConfig
-from pipeline.labeled_slices import read_labeled_slab
+from pipeline.labeled_slices import read_labeled_slab, read_neighbors
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_slab
 from pipeline.stages.base import Row, Stage
@@ -50,7 +50,7 @@ class ReadHealthySlices(Stage):
     """
 
     reads = ("volume_id", "slab")
-    emits = ("volume_id", "slice_index", "liver_median_hu", "healthy_segments", *_PIXELS)
+    emits = ("volume_id", "slice_index", "liver_median_hu", "slice_spacing_mm", "healthy_segments", *_PIXELS)
 
     def __init__(self, run: RunFolder, config: CouinaudNetConfig) -> None:
         self.run = run
@@ -58,15 +58,19 @@ class ReadHealthySlices(Stage):
 
     def process(self, row: Row) -> Iterator[Row]:
         """Give one row per slice with healthy tissue; `healthy_segments` has a byte per segment."""
-        slab = read_labeled_slab(self.run, row["volume_id"], row["slab"], ["liver_median_hu", *_PIXELS])
+        slab = read_labeled_slab(self.run, row["volume_id"], row["slab"], ["liver_median_hu", "spacing_mm"])
         healthy = find_healthy(slab, self.config)
-        for at in np.flatnonzero(healthy.any(axis=1)):
+        rows = np.flatnonzero(healthy.any(axis=1))
+        wanted = slab["slice_index"][rows]
+        pixels = read_neighbors(self.run, row["volume_id"], row["slab"], wanted, _PIXELS, self.config.context_slices)
+        for number, at in enumerate(rows):
             yield {
                 "volume_id": row["volume_id"],
                 "slice_index": int(slab["slice_index"][at]),
                 "liver_median_hu": float(slab["liver_median_hu"][at]),
+                "slice_spacing_mm": float(slab["spacing_mm"][at, 0]),
                 "healthy_segments": healthy[at].tobytes(),
-                **{name: slab[name][at].tobytes() for name in _PIXELS},
+                **{name: pixels[name][number].tobytes() for name in _PIXELS},
             }
 
 
@@ -88,9 +92,20 @@ def find_healthy(labels: Mapping[str, np.ndarray[Any, Any]], config: CouinaudNet
     return healthy
 
 
-def decode_healthy_slices(batch: Mapping[str, np.ndarray[Any, Any]], grid: GridConfig) -> dict[str, Any]:
-    """Return a batch of `ReadHealthySlices` with arrays: pixels of shape (n, H, W), `healthy_segments` bool (n, 8)."""
-    shape = (-1, grid.height, grid.width)
+def decode_healthy_slices(
+    batch: Mapping[str, np.ndarray[Any, Any]], grid: GridConfig, context_slices: int
+) -> dict[str, Any]:
+    """Return a batch of `ReadHealthySlices` with arrays.
+
+    Args:
+        batch: Its columns.
+        grid: Grid of the run.
+        context_slices: Neighbors c on each side that it read.
+
+    Returns:
+        Pixels of shape (n, 2 c + 1, H, W), `healthy_segments` as bool (n, 8), the other columns as they are.
+    """
+    shape = (-1, 2 * context_slices + 1, grid.height, grid.width)
     pixels = {name: np.frombuffer(b"".join(batch[name]), np.uint8).reshape(shape) for name in _PIXELS}
     healthy = np.frombuffer(b"".join(batch["healthy_segments"]), np.bool_).reshape(-1, SEGMENT_COUNT)
     return {**batch, **pixels, "healthy_segments": healthy}

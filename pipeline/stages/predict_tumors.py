@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
-from pipeline.labeled_slices import read_labeled_slab
+from pipeline.labeled_slices import read_labeled_slab, read_neighbors
 from pipeline.prediction import find_regions, predict_probability
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, probabilities_schema
@@ -52,18 +52,13 @@ class PredictTumors(Stage):
         """Predict the slices of one slab; give the work item on."""
         volume_id, slab = row["volume_id"], row["slab"]
         if not self.run.exists("probabilities", volume_id, slab_name(slab)):
-            columns = read_labeled_slab(
-                self.run, volume_id, slab, ["volume_id", "image", "couinaud_map", "liver_median_hu"]
-            )
-            self.run.write_table(
-                encode(self._predict(columns), probabilities_schema(*columns["image"].shape[1:])),
-                "probabilities",
-                volume_id,
-                slab_name(slab),
-            )
+            columns = read_labeled_slab(self.run, volume_id, slab, ["volume_id", "couinaud_map", "liver_median_hu"])
+            schema = probabilities_schema(*columns["couinaud_map"].shape[1:])
+            table = encode(self._predict(volume_id, slab, columns), schema)
+            self.run.write_table(table, "probabilities", volume_id, slab_name(slab))
         yield {"volume_id": volume_id, "slab": slab}
 
-    def _predict(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
+    def _predict(self, volume_id: str, slab: int, columns: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
         """Return the columns of `probabilities/` for the columns of a slab."""
         from pipeline.models.couinaudnet import prepare_input
 
@@ -71,9 +66,12 @@ class PredictTumors(Stage):
         net = self.config.couinaudnet
         regions = find_regions(columns["couinaud_map"], columns["refined_label"], net.predict_relabeled)
         chosen = {name: values[regions.rows] for name, values in columns.items()}
+        seen = ("image", "couinaud_map")
+        context = self.network["context_slices"]
+        pixels = read_neighbors(self.run, volume_id, slab, chosen["slice_index"], seen, context)
         images = prepare_input(
-            chosen["image"],
-            chosen["couinaud_map"] > 0,
+            pixels["image"],
+            pixels["couinaud_map"] > 0,
             chosen["liver_median_hu"],
             self.config.grid,
             self.network["normalization"],

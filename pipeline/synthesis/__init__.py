@@ -1,4 +1,4 @@
-"""Synthetic tumors for healthy slices: drawing decides everything random, applying is deterministic.
+"""Synthetic tumors for healthy slices and their neighbors: drawing is random, painting is not.
 
 `draw_tumors` returns parameters that say what to paint where; `apply_tumors` paints them. Everything is measured in
 HU and pixels, and a tumor never leaves the Couinaud segments that were chosen for it.
@@ -42,25 +42,27 @@ def draw_tumors(
     rng: np.random.Generator,
     couinaud_map: UInt8Array,
     liver_median_hu: float,
-    spacing_mm: float,
+    spacing_mm: tuple[float, float],
     config: SynthesisConfig,
 ) -> TumorParameters:
-    """Draw segments, and tumors inside them.
+    """Draw segments of a slice, and tumors inside them that cross it.
 
     Args:
         rng: Generator of this slice.
-        couinaud_map: 0 outside the liver, segments 1..8, shape (H, W).
+        couinaud_map: The slice in the middle of its neighbors, shape (2 c + 1, H, W), c >= 0: 0 outside the liver,
+            segments 1..8.
         liver_median_hu: Median liver HU of the volume.
-        spacing_mm: In-plane pixel spacing.
+        spacing_mm: Distance of slices, and in-plane pixel spacing.
         config: Style, sizes and the share of slices that stay healthy.
 
     Returns:
         Parameters. Segments under the minimum area get no tumor: where no segment is large enough the slice stays
         healthy, with any segment on it chosen.
     """
-    area_px = np.bincount(couinaud_map.ravel(), minlength=SEGMENT_COUNT + 1)
+    middle, pixel_mm = len(couinaud_map) // 2, spacing_mm[1]
+    area_px = np.bincount(couinaud_map[middle].ravel(), minlength=SEGMENT_COUNT + 1)
     area_px[0] = 0
-    wide = np.flatnonzero(area_px * spacing_mm**2 >= max(config.minimum_segment_area_mm2, spacing_mm**2))
+    wide = np.flatnonzero(area_px * pixel_mm**2 >= max(config.minimum_segment_area_mm2, pixel_mm**2))
     healthy = rng.random() < config.healthy_fraction or len(wide) == 0
     candidates = wide if len(wide) else np.flatnonzero(area_px)
     wanted = rng.choice(list(SEGMENT_COUNT_PROBABILITY), p=list(SEGMENT_COUNT_PROBABILITY.values()))
@@ -70,25 +72,26 @@ def draw_tumors(
         return TumorParameters(segments, ())
     if config.style == "superpixel":
         liver_share = float(area_px[list(segments)].sum() / area_px.sum())
-        return TumorParameters(segments, (draw_superpixel_tumor(rng, liver_share, spacing_mm),))
-    region = np.argwhere(np.isin(couinaud_map, segments))
+        return TumorParameters(segments, (draw_superpixel_tumor(rng, liver_share, pixel_mm),))
+    region = np.argwhere(np.isin(couinaud_map[middle], segments))
+    region = np.insert(region, 0, middle, axis=1)
     number = int(rng.integers(1, config.maximum_tumors + 1))
     tumors = [draw_textured_tumor(rng, region, liver_median_hu, spacing_mm, config) for _ in range(number)]
-    return TumorParameters(segments, tuple(tumors))
+    return TumorParameters(segments, tuple(tumor.cross_at_random() if middle else tumor for tumor in tumors))
 
 
 def apply_tumors(
     hu: Float32Array, couinaud_map: UInt8Array, parameters: TumorParameters
 ) -> tuple[Float32Array, BoolArray, BoolArray]:
-    """Paint tumors on a healthy slice.
+    """Paint tumors on healthy slices.
 
     Args:
-        hu: The slice in HU, shape (H, W); it is not changed.
-        couinaud_map: 0 outside the liver, segments 1..8, shape (H, W).
+        hu: Slices in HU, shape (n, H, W); they are not changed.
+        couinaud_map: 0 outside the liver, segments 1..8, shape (n, H, W).
         parameters: As `draw_tumors` returned them for this map.
 
     Returns:
-        The slice with tumors, equal to `hu` outside the chosen segments; the tumor mask; and the mask of the chosen
+        The slices with tumors, equal to `hu` outside the chosen segments; the tumor mask; and the mask of the chosen
         segments, which contains it.
     """
     segment_mask: BoolArray = np.isin(couinaud_map, parameters.segments)

@@ -54,12 +54,12 @@ class SuperpixelTumor:
         """Return the slice with this tumor, and the tumor's mask.
 
         Args:
-            hu: Slice in HU, shape (H, W).
-            region: Pixels of the chosen segments, at least one, shape (H, W).
+            hu: Slice in HU, shape (1, H, W).
+            region: Pixels of the chosen segments, at least one, shape (1, H, W).
         """
         from scipy.ndimage import gaussian_filter
 
-        window = _bounding_box(region)
+        window = (0, *_bounding_box(region[0]))
         inside, before = region[window], hu[window]
         rng = np.random.default_rng(self.seed)
         mask = self._deform(rng, fit_ellipse(self._choose_superpixel(before, inside)) & inside, inside)

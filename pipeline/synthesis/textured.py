@@ -1,12 +1,13 @@
 """Soft textured tumors, mostly darker than the liver, in the spirit of Hu et al. (CVPR 2023).
 
-Their ellipsoids, edges and textures are kept in idea, cut at one slice. Contrasts reach from -85 HU to hardly visible,
-because real tumors do: half of the dark ones are drawn evenly, half logarithmically down to -8 HU.
+Their ellipsoids, edges and textures are kept in idea, on any number of neighboring slices. Contrasts reach from -85 HU
+to hardly visible, because real tumors do: half of the dark ones are drawn evenly, half logarithmically down to -8 HU.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,16 +22,19 @@ WOBBLE_HARMONICS = (2, 3, 4, 5)
 """Angular frequencies of the edge."""
 REACH = 1.6
 """Half side of the painted window in units of the larger radius."""
+MAXIMUM_CUT = 0.9
+"""How far from its center a slice may cut a tumor, as a share of the axial half axis."""
 
 
 @dataclass(frozen=True)
 class TexturedTumor:
-    """One tumor of this style: an ellipse with a wobbling soft edge.
+    """One tumor of this style: an ellipsoid with a wobbling soft edge.
 
     Args:
-        center_px: Row and column.
-        radii_px: Two half axes.
-        angle: Of the first half axis, in radians.
+        center_px: Slice, row and column.
+        radii_px: Half axes, the axial one first.
+        slice_px: Distance between slices in pixels; 0 makes the tumor equal on all slices.
+        angle: Of the second half axis in plane, in radians.
         wobble: Amplitude (share of the radius) and phase for each of `WOBBLE_HARMONICS`.
         edge_px: Width of the soft edge.
         contrast_hu: Tumor minus liver.
@@ -44,8 +48,9 @@ class TexturedTumor:
         seed: Of the texture.
     """
 
-    center_px: tuple[float, float]
-    radii_px: tuple[float, float]
+    center_px: tuple[float, float, float]
+    radii_px: tuple[float, float, float]
+    slice_px: float
     angle: float
     wobble: tuple[tuple[float, float], ...]
     edge_px: float
@@ -60,39 +65,52 @@ class TexturedTumor:
     seed: int
 
     def paint(self, hu: Float32Array, region: BoolArray) -> tuple[Float32Array, BoolArray]:
-        """Return the slice with this tumor, and the tumor's mask.
+        """Return the slices with this tumor, and the tumor's mask.
 
         Args:
-            hu: Slice in HU, shape (H, W).
-            region: Pixels of the chosen segments, shape (H, W).
+            hu: Slices in HU, shape (n, H, W).
+            region: Pixels of the chosen segments, shape (n, H, W).
         """
-        reach = REACH * max(self.radii_px) + 3 * self.edge_px
-        window = tuple(
-            slice(max(0, int(middle - reach)), min(size, int(middle + reach) + 2))
-            for middle, size in zip(self.center_px, hu.shape, strict=True)
-        )
+        window = self._window(hu.shape)
         inside, before = region[window], hu[window]
+        painted, mask = hu.copy(), np.zeros_like(region)
+        if not inside.any():
+            return painted, mask
         depth = self._depth(window)
-        soft = inside / (1 + np.exp(np.clip(-depth * np.sqrt(np.prod(self.radii_px)) / self.edge_px, -30, 30)))
+        soft = inside / (1 + np.exp(np.clip(-depth * np.sqrt(np.prod(self.radii_px[1:])) / self.edge_px, -30, 30)))
         vessels = np.clip(before - (self.liver_median_hu + VESSEL_MARGIN_HU), 0, None)
         change = self._contrast(depth) - (1 - self.vessel_retention) * vessels
-        painted, mask = hu.copy(), np.zeros_like(region)
         painted[window] += (soft * change).astype(np.float32)
         mask[window] = inside & (depth >= 0)
         return painted, mask
 
+    def cross_at_random(self) -> TexturedTumor:
+        """Return the tumor moved along z, by less than its half axis, so that its slice cuts it anywhere."""
+        offset_px = self.radii_px[0] * np.random.default_rng([self.seed, 2]).uniform(-MAXIMUM_CUT, MAXIMUM_CUT)
+        layer, row, column = self.center_px
+        return replace(self, center_px=(layer + float(offset_px) / self.slice_px, row, column))
+
+    def _window(self, shape: tuple[int, ...]) -> tuple[slice, ...]:
+        """Return the part of the slices that the tumor can change."""
+        in_plane, axial = (REACH * radius + 3 * self.edge_px for radius in (max(self.radii_px[1:]), self.radii_px[0]))
+        slices = axial / self.slice_px if self.slice_px else shape[0]
+        return tuple(
+            slice(max(0, int(middle - reach)), max(0, min(size, int(middle + reach) + 2)))
+            for middle, reach, size in zip(self.center_px, (slices, in_plane, in_plane), shape, strict=True)
+        )
+
     def _depth(self, window: tuple[slice, ...]) -> Float64Array:
         """Return how deep each pixel lies inside the edge, as a share of the radius: 1 at the center, < 0 outside."""
-        rows, columns = np.ogrid[window]
-        y, x = rows - self.center_px[0], columns - self.center_px[1]
+        slices, rows, columns = np.ogrid[window]
+        z, y, x = slices - self.center_px[0], rows - self.center_px[1], columns - self.center_px[2]
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
-        along, across = (y * cosine + x * sine) / self.radii_px[0], (x * cosine - y * sine) / self.radii_px[1]
+        along, across = (y * cosine + x * sine) / self.radii_px[1], (x * cosine - y * sine) / self.radii_px[2]
         direction = np.arctan2(across, along)
         edge = 1.0 + sum(
             amplitude * np.cos(harmonic * direction + phase)
             for harmonic, (amplitude, phase) in zip(WOBBLE_HARMONICS, self.wobble, strict=True)
         )
-        depth: Float64Array = edge - np.hypot(along, across)
+        depth: Float64Array = edge - np.hypot(np.hypot(along, across), z * self.slice_px / self.radii_px[0])
         return depth
 
     def _contrast(self, depth: Float64Array) -> Float64Array:
@@ -100,7 +118,9 @@ class TexturedTumor:
         from scipy.ndimage import gaussian_filter
 
         core_begins, rim_ends = 1 - self.core_radius, (1 - self.core_radius) / 2
-        grain = gaussian_filter(np.random.default_rng(self.seed).standard_normal(depth.shape), self.texture_sigma_px)
+        sigma = self.texture_sigma_px
+        sigmas = (sigma / self.slice_px if self.slice_px else 0.0, sigma, sigma)
+        grain = gaussian_filter(np.random.default_rng(self.seed).standard_normal(depth.shape), sigmas)
         texture = grain * (self.texture_std_hu / max(float(grain.std()), 1e-6))
         contrast: Float64Array = (
             self.contrast_hu + texture + self.rim_hu * (depth < rim_ends) + self.core_hu * (depth > core_begins)
@@ -112,39 +132,48 @@ def draw_textured_tumor(
     rng: np.random.Generator,
     region_px: Int64Array,
     liver_median_hu: float,
-    spacing_mm: float,
+    spacing_mm: tuple[float, float],
     config: SynthesisConfig,
 ) -> TexturedTumor:
     """Draw a tumor whose center lies in a region.
 
     Args:
         rng: Generator.
-        region_px: Rows and columns of the region's pixels, shape (n, 2), n >= 1.
+        region_px: Slice, row and column of the region's pixels, shape (n, 3), n >= 1.
         liver_median_hu: Median liver HU of the volume.
-        spacing_mm: In-plane pixel spacing.
+        spacing_mm: Distance of slices, and in-plane pixel spacing. What lies along z is drawn from the tumor's own
+            seed, so that a tumor looks the same in plane whatever that distance.
         config: Smallest and largest radius; radii are drawn evenly on a logarithmic scale.
     """
-    row, column = region_px[rng.integers(len(region_px))] + rng.uniform(-0.5, 0.5, 2)
-    radius_px = np.exp(rng.uniform(np.log(config.minimum_radius_mm), np.log(config.maximum_radius_mm))) / spacing_mm
+    slice_mm, pixel_mm = spacing_mm
+    layer, *place = region_px[rng.integers(len(region_px))].tolist()
+    row, column = np.array(place) + rng.uniform(-0.5, 0.5, 2)
+    radius_px = np.exp(rng.uniform(np.log(config.minimum_radius_mm), np.log(config.maximum_radius_mm))) / pixel_mm
     stretch = np.exp(rng.uniform(-0.3, 0.3))
     amplitudes = rng.uniform(0, 0.25) * rng.dirichlet(np.ones(len(WOBBLE_HARMONICS)))
     phases = rng.uniform(0, 2 * np.pi, len(WOBBLE_HARMONICS))
     contrast_hu = draw_contrast(rng)
+    in_plane: dict[str, Any] = {
+        "angle": rng.uniform(0, np.pi),
+        "wobble": tuple(zip(amplitudes.tolist(), phases.tolist(), strict=True)),
+        "edge_px": rng.uniform(0.3, 1.5) / pixel_mm,
+        "contrast_hu": contrast_hu,
+        "rim_hu": _sometimes(rng, 0.3) * rng.uniform(-0.4, 0.6) * abs(contrast_hu),
+        "core_hu": _sometimes(rng, 0.3) * rng.uniform(-0.6, 0.2) * abs(contrast_hu),
+        "core_radius": rng.uniform(0.4, 0.7),
+        "texture_std_hu": rng.uniform(0, 8),
+        "texture_sigma_px": float(rng.choice([2.0, 4.0, 8.0])) * rng.uniform(0.5, 1.0) / pixel_mm,
+        "vessel_retention": rng.uniform(0, 0.8),
+    }
+    seed = int(rng.integers(2**32))
+    axial_px = float(radius_px * np.exp(np.random.default_rng([seed, 1]).uniform(-0.3, 0.3)))
     return TexturedTumor(
-        center_px=(float(row), float(column)),
-        radii_px=(float(radius_px * stretch), float(radius_px / stretch)),
-        angle=rng.uniform(0, np.pi),
-        wobble=tuple(zip(amplitudes.tolist(), phases.tolist(), strict=True)),
-        edge_px=rng.uniform(0.3, 1.5) / spacing_mm,
-        contrast_hu=contrast_hu,
-        rim_hu=_sometimes(rng, 0.3) * rng.uniform(-0.4, 0.6) * abs(contrast_hu),
-        core_hu=_sometimes(rng, 0.3) * rng.uniform(-0.6, 0.2) * abs(contrast_hu),
-        core_radius=rng.uniform(0.4, 0.7),
-        texture_std_hu=rng.uniform(0, 8),
-        texture_sigma_px=float(rng.choice([2.0, 4.0, 8.0])) * rng.uniform(0.5, 1.0) / spacing_mm,
-        vessel_retention=rng.uniform(0, 0.8),
+        center_px=(float(layer), float(row), float(column)),
+        radii_px=(axial_px, float(radius_px * stretch), float(radius_px / stretch)),
+        slice_px=slice_mm / pixel_mm,
         liver_median_hu=float(liver_median_hu),
-        seed=int(rng.integers(2**32)),
+        seed=seed,
+        **in_plane,
     )
 
 
