@@ -105,7 +105,7 @@ class Comparison:
         return sorted(results, key=lambda result: (list(self.arms).index(result["arm"]), result["seed"]))
 
     def write(self, node: Node, run: RunFolder, volumes: VolumesByCohort, measured: Mapping[str, Any]) -> None:
-        """Write the result of an arm.
+        """Write the result of an arm, unless there is one that is still true, as of a teacher that was trained again.
 
         Args:
             node: The arm's run folder in the plan.
@@ -114,12 +114,13 @@ class Comparison:
             measured: What `pipeline.stages.reproduce.measure_arm` gave.
         """
         assert node.arm is not None, "cohorts and networks have no result"
-        asked = (self.config.reproduce.benchmark, self.config.reproduce.budget)
-        settings = describe_settings(self.config, self.arms, node.arm)
         key = (node.arm.name, node.config.seed)
+        settings = describe_settings(self.config, self.arms, node.arm)
         inputs = hash_inputs(volumes[plan_arm(self.config, self.arms, node.arm, node.config.seed)[0].name])
-        result = assemble(*key, asked, settings, inputs, describe_seconds(node, run), measured)
-        write_result(result_path(self.benchmark.results, *key), result)
+        if explain_stale(self.read(*key), settings, inputs):
+            asked = (self.config.reproduce.benchmark, self.config.reproduce.budget)
+            result = assemble(*key, asked, settings, inputs, describe_seconds(node, run), measured)
+            write_result(result_path(self.benchmark.results, *key), result)
 
 
 def describe_seconds(node: Node, run: RunFolder) -> dict[str, Any]:
