@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from pipeline.reproduce.comparison import Comparison, VolumesByCohort
     from pipeline.reproduce.plan import Node
 
-ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
-"""What keeps the libraries of Ray's workers to one thread each."""
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",  # the libraries of Ray's workers, one thread each
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the cluster after an interrupt must not start another
+}
 
 
 def main(config: PipelineConfig) -> int:
@@ -32,7 +37,7 @@ def main(config: PipelineConfig) -> int:
     benchmark, side_by_side = comparison.benchmark, comparison.side_by_side
     if benchmark.page:
         require_section(benchmark.page, benchmark.name)
-    os.environ.update({name: os.environ.get(name, "1") for name in ONE_THREAD})
+    os.environ.update(ENVIRONMENT)
     cpus = config.ray.cpus or 2 * side_by_side + 1  # for each training one and one for its data
     with ray_session(replace(config.ray, cpus=cpus)):
         volumes = {node.name: ingest_cohort(node.config, benchmark.sources) for node in comparison.cohorts()}

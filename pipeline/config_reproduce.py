@@ -26,10 +26,10 @@ class ReproduceConfig:
     """Folder with `ircadb` and `lits`. Empty means the environment's LIVER_DATA."""
     results: str = ""
     """Folder of the results, `ARM_SEED.json`. Empty means `docs/results/ircadb` here, or `results` in the run folder
-    for the phantom."""
+    for the phantom and the budget `smoke`."""
     page: str = "auto"
-    """Markdown page with a section for the tables. `auto` means `docs/results.md` here, or none for the phantom; empty
-    means none."""
+    """Markdown page with a section for the tables. `auto` means `docs/results.md` here, or none for the phantom and the
+    budget `smoke`; empty means none."""
     side_by_side: int = 0
     """Trainings at the same time, of one thread each. 0 means as many as there are CPUs."""
 

@@ -41,10 +41,11 @@ class Benchmark:
             RefusedInputError: If its data cannot be found, or the page is not there.
         """
         asked, real = config.reproduce, config.reproduce.benchmark == "ircadb"
-        results = Path(asked.results) if asked.results else Path("docs", "results", asked.benchmark)
-        if not real and not asked.results:
+        published = real and asked.budget == "standard"
+        results = Path(asked.results or Path("docs", "results", asked.benchmark))
+        if not published and not asked.results:
             results = RunFolder(config.run).local("results")
-        page = {"auto": Path("docs", "results.md") if real else None, "": None}.get(asked.page, Path(asked.page))
+        page = {"auto": Path("docs", "results.md") if published else None, "": None}.get(asked.page, Path(asked.page))
         if page is not None and not page.is_file():
             raise RefusedInputError(f"reproduce.page: no file {str(page)!r}; --reproduce.page '' writes no page")
         sources = _find_volumes(config) if real else (replace(config.source, path="", layout="phantom"),)
