@@ -76,6 +76,12 @@ def test_student_branches_off_its_teacher():
     assert student.config.segmenter.labels == "pseudo"
 
 
+def test_student_on_another_grid_than_its_teacher_is_refused():
+    arm = Arm(name="odd", title="", group="", settings={"grid": {"height": 64}}, teacher="synthetic")
+    with pytest.raises(RefusedInputError, match=r"arm odd: settings\.grid differs from that of its teacher synthetic"):
+        plan_arm(CONFIG, ARMS, arm, 0)
+
+
 def test_another_couinaud_map_is_another_cohort():
     arm = Arm(name="shape", title="", group="", settings={"couinaud": {"method": "shape"}})
     assert plan_arm(CONFIG, ARMS, arm, 0)[0].name != plan("none")[0].name

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.config import PipelineConfig
+from pipeline.errors import RefusedInputError
 from pipeline.reproduce.arms import Arm, configure_arm
 from pipeline.steps import default_settings, plain_settings
 
@@ -75,6 +76,7 @@ def plan_arm(config: PipelineConfig, arms: Mapping[str, Arm], arm: Arm, seed: in
     if arm.teacher:
         above = plan_arm(config, arms, arms[arm.teacher], seed)
         teacher = configure_arm(config, arms[arm.teacher], seed)
+        _require_same_cohort(arm, tuned, teacher)
         steps = ("refine_image_labels", TEACHER_STEP, PSEUDO_MASK_STEP, *steps)
     elif needs_pseudo_masks(tuned):
         above = [_plan_cohort(config, tuned), _plan_network(config, tuned)]
@@ -83,6 +85,15 @@ def plan_arm(config: PipelineConfig, arms: Mapping[str, Arm], arm: Arm, seed: in
         above = [_plan_cohort(config, tuned)]
     name = _name_node(f"arms/{arm.name}_{seed}", describe_settings(config, arms, arm))
     return [*above, Node(name, _at(config, tuned, name), steps, above[-1].name, shared, arm, teacher)]
+
+
+def _require_same_cohort(arm: Arm, tuned: PipelineConfig, teacher: PipelineConfig) -> None:
+    """Refuse a student on another grid or with other Couinaud maps than its teacher: it reads its teacher's slices."""
+    for section in _COHORT_SECTIONS:
+        if getattr(tuned, section) != getattr(teacher, section):
+            raise RefusedInputError(
+                f"arm {arm.name}: settings.{section} differs from that of its teacher {arm.teacher}"
+            )
 
 
 def needs_pseudo_masks(config: PipelineConfig) -> bool:
