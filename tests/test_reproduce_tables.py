@@ -1,6 +1,7 @@
 """Tables of hand-made results: each figure can be checked by head."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -159,6 +160,10 @@ def test_only_the_section_of_a_page_is_replaced(tmp_path):
     assert page.read_text() == "# Title\n<!-- reproduce:ircadb -->\n\nnewer\n\n<!-- /reproduce:ircadb -->\nEnd\n"
     with pytest.raises(RefusedInputError, match="has no section <!-- reproduce:phantom -->"):
         require_section(page, "phantom")
+
+
+def test_shipped_page_has_the_section():
+    require_section(Path(__file__).parent.parent / "docs" / "results.md", "ircadb")
 
 
 def test_result_is_read_as_it_was_written(tmp_path):
