@@ -20,8 +20,8 @@ def main(config: PipelineConfig) -> int:
         train_couinaudnet,
         train_segmenter,
     )
+    from pipeline.branch_folder import open_run_folder
     from pipeline.evaluation import format_table
-    from pipeline.run_folder import RunFolder
     from pipeline.stages.session import ray_session
 
     method = (
@@ -35,7 +35,7 @@ def main(config: PipelineConfig) -> int:
         evaluate,
         report,
     )
-    run, code = RunFolder(config.run), EXIT_DONE
+    run, code = open_run_folder(config.run), EXIT_DONE
     with ray_session(config.ray):
         for number, job in enumerate(method, start=1):
             name = job.__name__.removeprefix("jobs.")

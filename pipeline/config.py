@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from pipeline.config_networks import CouinaudNetConfig, CouinaudShapeConfig, SegmenterConfig, SynthesisConfig, require
+from pipeline.config_reproduce import ReproduceConfig
 
 __all__ = [
     "RESOURCE_SETTINGS",
@@ -26,6 +27,7 @@ __all__ = [
     "PipelineConfig",
     "PixelLabelConfig",
     "RayConfig",
+    "ReproduceConfig",
     "SegmenterConfig",
     "SourceConfig",
     "SynthesisConfig",
@@ -217,11 +219,18 @@ class ImageLabelConfig:
 
     enabled: bool = True
     """Off leaves every slice with its volume's label: the paper's ablation without ILR."""
+    source: Literal["volume", "reference"] = "volume"
+    """`volume`: refined from the volume's label. `reference`: the label of each slice of the training volumes names the
+    segments that hold tumor of the reference mask, the paper's comparison with image-level labels."""
     minimum_area_mm2: float = 50.0
     """A segment is present on a slice from this area on."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        require(
+            self.enabled or self.source == "volume",
+            f"image_labels.source: {self.source!r} needs image_labels.enabled, which is off",
+        )
         require(self.minimum_area_mm2 >= 0, f"image_labels.minimum_area_mm2: not negative, got {self.minimum_area_mm2}")
 
 
@@ -312,6 +321,7 @@ class PipelineConfig:
     segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
     couinaud_evaluation: CouinaudEvaluationConfig = field(default_factory=CouinaudEvaluationConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)
+    reproduce: ReproduceConfig = field(default_factory=ReproduceConfig)
     ray: RayConfig = field(default_factory=RayConfig)
 
     def __post_init__(self) -> None:

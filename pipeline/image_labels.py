@@ -65,6 +65,20 @@ def refine_image_labels(image_label: BoolArray, segments_present: BoolArray) -> 
     return image_label & segments_present
 
 
+def find_tumor_segments(couinaud_map: NDArray[np.uint8], tumor_mask: BoolArray) -> BoolArray:
+    """Return the true label of each slice: the segments that hold at least one tumor pixel on it.
+
+    Args:
+        couinaud_map: 0 outside the liver, segments 1..8, shape (n, H, W).
+        tumor_mask: Reference tumor, same shape. Tumor outside of the liver names nothing.
+
+    Returns:
+        bool, shape (n, 8).
+    """
+    tumor = np.where(tumor_mask, couinaud_map, 0)
+    return np.stack([(tumor == segment).any(axis=(1, 2)) for segment in range(1, SEGMENT_COUNT + 1)], axis=1)
+
+
 def select_named_pixels(couinaud_map: NDArray[np.uint8], label: BoolArray) -> BoolArray:
     """Return the pixels that lie in the segments that a label names.
 

@@ -22,8 +22,8 @@ class PredictionRegions:
     Args:
         rows: Rows of the input that are predicted, in order, shape (m,).
         masks: Where, shape (m, H, W).
-        named: Whether the label names the region, shape (m,); False means the whole liver of a slice that ILR made
-            healthy.
+        named: Whether the slice's label names a segment, shape (m,); False means the whole liver of a slice that ILR
+            made healthy.
     """
 
     rows: Int64Array
@@ -40,15 +40,14 @@ def find_regions(couinaud_map: UInt8Array, refined_label: BoolArray, predict_rel
         predict_relabeled: Whether slices without a named segment are predicted too, in the whole liver.
 
     Returns:
-        The slices and regions. A named segment that has no pixel on a slice, possible only without ILR, gives an
-        empty mask.
+        The slices and regions. Where none of the named segments has a pixel on the slice, possible only without ILR,
+        the region is the whole liver: every slice keeps the label, so there is a tumor to be found on each.
     """
     named: BoolArray = np.asarray(refined_label.any(axis=1))
     rows = np.flatnonzero(named | predict_relabeled)
-    masks = np.where(
-        named[rows, None, None], select_named_pixels(couinaud_map[rows], refined_label[rows]), couinaud_map[rows] > 0
-    )
-    return PredictionRegions(rows, masks, named[rows])
+    masks = select_named_pixels(couinaud_map[rows], refined_label[rows])
+    nowhere = ~masks.any(axis=(1, 2), keepdims=True)
+    return PredictionRegions(rows, np.where(nowhere, couinaud_map[rows] > 0, masks), named[rows])
 
 
 def predict_probability(

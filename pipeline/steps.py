@@ -11,9 +11,9 @@ from importlib import metadata
 from types import TracebackType
 from typing import Any, TypeVar
 
+from pipeline.branch_folder import open_run_folder
 from pipeline.config import RESOURCE_SETTINGS, PipelineConfig
 from pipeline.errors import RefusedInputError
-from pipeline.run_folder import RunFolder
 
 T = TypeVar("T")
 
@@ -29,14 +29,14 @@ class Step:
     """One job's passage over a run folder; use as `with Step.begin(...) as step`.
 
     A section of settings is written when the first step that uses it begins, and is the same for all steps of the
-    folder. `reports/NAME.json` is written when the step is complete: the report is its commit. Started again, a
-    committed step does nothing, and an unfinished one goes on.
+    folder; a setting that is newer than the folder was at its default. `reports/NAME.json` is written when the step is
+    complete: the report is its commit. Started again, a committed step does nothing, and an unfinished one goes on.
     """
 
     def __init__(self, name: str, config: PipelineConfig, settings: dict[str, Any]) -> None:
         self.name = name
         self.config = config
-        self.run = RunFolder(config.run)
+        self.run = open_run_folder(config.run)
         self._settings = settings
         self._started = time.monotonic()
         self._new_sections: list[str] = []
@@ -56,7 +56,7 @@ class Step:
             RefusedInputError: If a needed job has not been run, or a section differs from what the folder was made
                 with; both values are quoted.
         """
-        settings = {section: _plain(getattr(config, section)) for section in ("seed", *uses)}
+        settings = {section: plain_settings(getattr(config, section)) for section in ("seed", *uses)}
         step = cls(name, config, settings)
         for needed in needs:
             if not step.run.exists("reports", f"{needed}.json"):
@@ -108,7 +108,7 @@ class Step:
         report = {
             "step": self.name,
             "settings": self._settings,
-            "versions": _versions(),
+            "versions": package_versions(),
             "machine": {"system": platform.system(), "cpus": os.cpu_count()},
             "taken": taken,
             "given": given,
@@ -127,13 +127,14 @@ class Step:
                 self._new_sections.append(section)
                 self.run.write_json(now, *path)
                 continue
-            for key, (old, new) in _differences({section: self.run.read_json(*path)}, {section: now}).items():
+            before = fill_defaults({section: self.run.read_json(*path)}, {section: now})
+            for key, (old, new) in find_differences(before, {section: now}).items():
                 raise RefusedInputError(
                     f"{self.name}: the run folder was made with {key} = {old!r}, now it is {new!r}; use another --run"
                 )
 
 
-def _plain(section: Any) -> Any:
+def plain_settings(section: Any) -> Any:
     """Return a config section as JSON values, without what says only where it runs."""
     if not dataclasses.is_dataclass(section):
         return section
@@ -144,19 +145,36 @@ def _plain(section: Any) -> Any:
     }
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def default_settings() -> dict[str, Any]:
+    """Return the defaults of all sections as JSON values."""
+    config = PipelineConfig(run="")
+    return {field.name: plain_settings(getattr(config, field.name)) for field in dataclasses.fields(config)}
+
+
+def fill_defaults(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return earlier settings by section, each completed by what is new in `now`: it was at its default then."""
+    usual = default_settings()
+    return {
+        section: {key: usual[section].get(key) for key in now[section]} | values
+        if isinstance(values, dict) and section in usual and section in now
+        else values
+        for section, values in before.items()
+    }
+
+
+def find_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return dotted key to (before, now) for all values that differ."""
     changed: dict[str, tuple[Any, Any]] = {}
     for key in before.keys() | now.keys():
         old, new = before.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            changed |= {f"{key}.{inner}": pair for inner, pair in _differences(old, new).items()}
+            changed |= {f"{key}.{inner}": pair for inner, pair in find_differences(old, new).items()}
         elif old != new:
             changed[key] = (old, new)
     return dict(sorted(changed.items()))
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """Return the versions of what shaped the result."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:

@@ -33,6 +33,12 @@ def test_relabeled_slice_is_predicted_in_the_whole_liver():
     assert regions.named.tolist() == [True, False]
 
 
+def test_slice_without_a_pixel_of_its_named_segments_is_predicted_in_the_whole_liver():
+    regions = find_regions(MAP, np.stack([encode_segments([6]), encode_segments([4])]), predict_relabeled=False)
+    assert regions.masks.astype(int).tolist() == [[[0, 1, 1], [1, 1, 0]], [[0, 1, 1], [0, 0, 0]]]
+    assert regions.named.tolist() == [True, True]
+
+
 def test_relabeled_slice_is_left_out_on_request():
     regions = find_regions(MAP, NAMED_THEN_RELABELED, predict_relabeled=False)
     assert regions.rows.tolist() == [0]

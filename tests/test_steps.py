@@ -63,3 +63,14 @@ def test_refused_start_does_not_pin_its_settings(tmp_path):
         begin_and_refuse(PipelineConfig(run=str(tmp_path)))
     changed = PipelineConfig(run=str(tmp_path), pixel_labels=PixelLabelConfig(scale=2.0))
     Step.begin(changed, "ingest", uses=("pixel_labels",))
+
+
+def test_setting_that_the_folder_does_not_know_was_at_its_default(tmp_path):
+    config = PipelineConfig(run=str(tmp_path))
+    Step.begin(config, "refine_pixel_labels", uses=("pixel_labels",)).run.write_json(
+        {"enabled": True, "threshold": 0.5, "scale": 5.0}, "settings", "pixel_labels.json"
+    )
+    Step.begin(config, "refine_pixel_labels", uses=("pixel_labels",))
+    changed = PipelineConfig(run=str(tmp_path), pixel_labels=PixelLabelConfig(radius=2))
+    with pytest.raises(RefusedInputError, match=r"made with pixel_labels.radius = 1, now it is 2"):
+        Step.begin(changed, "refine_pixel_labels", uses=("pixel_labels",))

@@ -2,7 +2,6 @@
 
 import json
 import math
-import pickle
 
 import numpy as np
 import pytest
@@ -19,33 +18,6 @@ from pipeline.sweep.config_file import replace_settings
 from pipeline.sweep.points import Choice, Uniform, grid_points
 from tests.couinaudnet_cases import HEIGHT, SLAB, WIDTH, draw_couinaud_map, tiny_config, write_case
 from tune_spaces import synthesis
-
-
-def test_branch_reads_shared_tables_of_its_parent_and_writes_its_own(tmp_path):
-    parent = RunFolder(str(tmp_path))
-    parent.write_bytes(b"row", "slices", "v", "00000.parquet")
-    parent.write_bytes(b"network", "couinaudnet", "couinaudnet.json")
-    branch = BranchFolder(str(tmp_path / "branch"), str(tmp_path))
-    assert branch.read_bytes("slices", "v", "00000.parquet") == b"row"
-    assert branch.names("couinaudnet") == []
-    branch.write_bytes(b"own", "couinaudnet", "couinaudnet.json")
-    assert parent.read_bytes("couinaudnet", "couinaudnet.json") == b"network"
-    assert (tmp_path / "branch" / "couinaudnet" / "couinaudnet.json").read_bytes() == b"own"
-
-
-def test_branch_travels_as_its_two_folders(tmp_path):
-    branch = pickle.loads(pickle.dumps(BranchFolder(str(tmp_path / "branch"), str(tmp_path))))
-    assert branch.path("volumes") == str(tmp_path / "volumes")
-    assert branch.path("reports") == str(tmp_path / "branch" / "reports")
-
-
-@pytest.mark.parametrize("table", ["slices", "volumes", "references", "quarantine"])
-def test_branch_never_touches_its_parent(tmp_path, table):
-    branch = BranchFolder(str(tmp_path / "branch"), str(tmp_path))
-    with pytest.raises(ValueError, match=f"{table}/v belongs to .* is a branch"):
-        branch.write_bytes(b"", table, "v")
-    with pytest.raises(ValueError, match=f"{table}/v belongs to .* is a branch"):
-        branch.remove(table, "v")
 
 
 @pytest.mark.parametrize(("epochs", "lengths"), [(16, (4, 8, 16)), (3, (1, 3)), (2, (1, 2)), (1, (1,))])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pipeline.arrays import BoolArray
 from pipeline.config import PipelineConfig
@@ -39,7 +39,7 @@ class PredictSegmentation(Stage):
     """
 
     reads = ("volume_id",)
-    emits = ("volume_id", "tumor_ml")
+    emits: ClassVar[tuple[str, ...]] = ("volume_id", "tumor_ml")
 
     def __init__(self, run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow]) -> None:
         self.run = run

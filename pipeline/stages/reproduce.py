@@ -1,0 +1,214 @@
+"""What the comparison of arms does on Ray beside the jobs: a cohort from several sources, teachers, and the counts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.branch_folder import BranchFolder
+from pipeline.case_results import CaseResult, confuse_labels
+from pipeline.config import PipelineConfig, SourceConfig
+from pipeline.couinaud import prepare
+from pipeline.errors import RefusedInputError
+from pipeline.labeled_slices import read_labeled_slab
+from pipeline.masks import read_volume_slices, require_predictions
+from pipeline.metrics import count_masks
+from pipeline.pixel_labels import quantize_probability
+from pipeline.prediction import find_regions
+from pipeline.reproduce.results import describe_case
+from pipeline.run_folder import RunFolder
+from pipeline.schema import encode, probabilities_schema
+from pipeline.segmenter.dataset import read_network_input
+from pipeline.segmenter.prediction import smooth_across_slices
+from pipeline.slabs import VolumeRow, read_volume_rows, slab_name
+from pipeline.stages.base import Row, Stage
+from pipeline.stages.evaluate import EvaluateSegmentation, evaluate_volumes
+from pipeline.stages.find_cases import find_cases
+from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases, remove_volume
+from pipeline.stages.predict_segmentation import PREDICTED_SPLITS, PredictSegmentation
+from pipeline.stages.session import work_items
+from pipeline.steps import Step
+
+
+def ingest_cohort(config: PipelineConfig, sources: Sequence[SourceConfig]) -> list[VolumeRow]:
+    """Ingest all cases of several sources into one run folder, unless it is done; return its volumes.
+
+    Args:
+        config: Settings of the cohort; `source` is not looked at.
+        sources: The sources, whose volume ids differ.
+
+    Raises:
+        RefusedInputError: If a case cannot be used: results of a part of the cases could not be compared.
+    """
+    with Step.begin(config, "ingest", uses=("phantom", "grid", "couinaud")) as step:
+        if not step.committed:
+            reasons: Counter[str] = Counter()
+            taken = 0
+            for source in sources:
+                made = replace(config, source=source, couinaud=prepare(config.couinaud))
+                found = find_cases(step.run, made, remove_volume)
+                pending = find_pending(step.run, found.cases)
+                outcomes = step.progress(ingest_cases(step.run, made, pending), total=len(pending), unit="volume")
+                reasons += commit_outcomes(step.run, found.rejections) + commit_outcomes(step.run, outcomes)
+                taken += len(found.cases) + len(found.rejections)
+            if reasons:
+                counts = ", ".join(f"{count} {code}" for code, count in sorted(reasons.items()))
+                raise RefusedInputError(f"{counts} of {taken} cases; the benchmark needs all of them")
+            step.commit(taken=taken, given=len(step.run.names("volumes")))
+        return read_volume_rows(step.run)
+
+
+def fit_in_cluster(side_by_side: int) -> int:
+    """Return how many trainings of one CPU can go on at the same time: one CPU is left to read their data."""
+    import ray
+
+    return max(1, min(side_by_side, int(ray.cluster_resources().get("CPU", 1)) - 1))
+
+
+class PredictAsTeacher(PredictSegmentation):
+    """Write a student's `probabilities/VOLUME/SLAB.parquet` from the segmenter of its teacher.
+
+    Args:
+        run: The teacher's run folder.
+        config: The teacher's settings.
+        volumes: The volumes that work items may name.
+        student: Run folder with the `image_labels/` that say where there may be tumor.
+    """
+
+    emits = ("volume_id",)
+
+    def __init__(
+        self, run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow], student: RunFolder
+    ) -> None:
+        super().__init__(run, config, volumes)
+        self.student = student
+
+    def process(self, row: Row) -> Iterator[Row]:
+        """Predict one volume and keep what is in the named segments of each slice."""
+        assert self._predictor is not None, "setup comes first"
+        volume, settings = self.volumes[row["volume_id"]], self.config.segmenter
+        slices = read_network_input(self.run, volume, self.config)
+        probability = smooth_across_slices(self._predictor.predict(slices), slices, settings.smoothing_mm)
+        levels = quantize_probability(probability)
+        for slab in volume.slabs:
+            self._write_slab(volume.volume_id, slab, slices.slice_index, levels)
+        yield row
+
+    def _write_slab(
+        self, volume_id: str, slab: int, slice_index: np.ndarray[Any, Any], levels: np.ndarray[Any, Any]
+    ) -> None:
+        """Write the probabilities of one slab."""
+        columns = read_labeled_slab(self.student, volume_id, slab, ["couinaud_map"])
+        regions = find_regions(columns["couinaud_map"], columns["refined_label"], predict_relabeled=False)
+        chosen = columns["slice_index"][regions.rows]
+        rows: dict[str, Any] = {
+            "volume_id": [volume_id] * len(chosen),
+            "slice_index": chosen,
+            "tumor_probability": levels[np.searchsorted(slice_index, chosen)] * regions.masks,
+            "named": regions.named,
+        }
+        table = encode(rows, probabilities_schema(*levels.shape[1:]))
+        self.student.write_table(table, "probabilities", volume_id, slab_name(slab))
+
+
+def predict_as_teacher(config: PipelineConfig, teacher: PipelineConfig) -> int:
+    """Do for a branch what `predict_tumors` does, by the segmenter of the run folder that it branches off.
+
+    Args:
+        config: Settings of the student, a branch of the teacher's run folder with `image_labels/`.
+        teacher: Settings of the teacher.
+
+    Returns:
+        The exit code.
+    """
+    with Step.begin(config, "predict_tumors", needs=("refine_image_labels",)) as step:
+        if step.committed:
+            return step.exit_code
+        assert isinstance(step.run, BranchFolder), "a student is a branch of its teacher"
+        volumes = {row.volume_id: row for row in read_volume_rows(step.run, "train") if not row.healthy}
+        predicted = _predict_in_actors(step.run.parent, teacher, volumes, step.run)
+        given = list(step.progress(predicted, total=len(volumes), unit="volume"))
+        return step.commit(taken=len(volumes), given=len(given))
+
+
+def _predict_in_actors(
+    run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow], student: RunFolder
+) -> Iterator[Row]:
+    """Give the rows of `PredictAsTeacher` for all volumes."""
+    import ray.data
+
+    settings = config.segmenter
+    predicted = work_items([{"volume_id": volume_id} for volume_id in volumes]).map_batches(
+        PredictAsTeacher,
+        fn_constructor_kwargs={"run": run, "config": config, "volumes": volumes, "student": student},
+        compute=ray.data.ActorPoolStrategy(size=settings.prediction_actors),
+        batch_size=1,
+        batch_format="pyarrow",
+        num_cpus=settings.cpus_per_worker,
+        num_gpus=int(settings.use_gpu),
+    )
+    yield from predicted.iter_rows()
+
+
+class CountWeakLabels(Stage):
+    """Compare the slice labels and pseudo masks of one training volume with its reference, as far as they are there.
+
+    Args:
+        run: Run folder of an arm.
+        volumes: The volumes that work items may name, with reference and a label that names a segment.
+    """
+
+    reads = ("volume_id",)
+    emits = ("volume_id", "result")
+
+    def __init__(self, run: RunFolder, volumes: dict[str, VolumeRow]) -> None:
+        self.run = run
+        self.volumes = volumes
+
+    def process(self, row: Row) -> Iterator[Row]:
+        """Give counts by table as text."""
+        volume = self.volumes[row["volume_id"]]
+        references = read_volume_slices(self.run, "references/grid", volume, ["reference_mask"])
+        result: dict[str, Any] = {"volume_id": volume.volume_id}
+        if self.run.exists("image_labels", volume.volume_id):
+            labels = read_volume_slices(self.run, "image_labels", volume, ["image_label", "refined_label"])
+            before, after = confuse_labels(references, labels)
+            result["image_labels"] = {"before": list(vars(before).values()), "after": list(vars(after).values())}
+        if self.run.exists("pseudo_labels", volume.volume_id):
+            masks = read_volume_slices(self.run, "pseudo_labels", volume, ["pseudo_mask", "refined_mask"])
+            result["pseudo_masks"] = {
+                name: list(asdict(count_masks(masks[column], references["reference_mask"])).values())
+                for name, column in (("before", "pseudo_mask"), ("after", "refined_mask"))
+            }
+        yield {"volume_id": volume.volume_id, "result": json.dumps(result)}
+
+
+def measure_arm(run: RunFolder) -> dict[str, Any]:
+    """Compare the predictions of an arm, and the weak labels that it learned from, with the references.
+
+    Args:
+        run: Run folder of the arm.
+
+    Returns:
+        `cases`, one entry per test and validation volume, and for the pathological training volumes `pseudo_masks`
+        (intersection, prediction and reference pixels before and after PLR) and `image_labels` (true positive, false
+        positive, false negative and true negative slices before and after ILR); empty if the arm has none.
+    """
+    predicted = {row.volume_id: row for row in read_volume_rows(run, *PREDICTED_SPLITS)}
+    require_predictions(run, list(predicted.values()))
+    weak = {row.volume_id: row for row in read_volume_rows(run, "train") if not row.healthy and row.has_reference}
+    found = evaluate_volumes(EvaluateSegmentation(run, predicted), predicted)
+    cases = [CaseResult.from_json(text) for text in found]
+    counted = [json.loads(text) for text in evaluate_volumes(CountWeakLabels(run, weak), weak)]
+    return {
+        "cases": {case.volume_id: describe_case(case) for case in cases},
+        **{
+            table: {result["volume_id"]: result[table] for result in counted if table in result}
+            for table in ("pseudo_masks", "image_labels")
+        },
+    }

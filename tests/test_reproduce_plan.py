@@ -1,0 +1,166 @@
+"""Arms are data; what they have in common is done once, and what their settings shape is named by them."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from pipeline.command_line import load_config
+from pipeline.config import PipelineConfig, ReproduceConfig
+from pipeline.errors import RefusedInputError
+from pipeline.reproduce.arms import Arm, choose_arms, configure_arm, read_arms
+from pipeline.reproduce.benchmark import Benchmark, default_config
+from pipeline.reproduce.comparison import report_failures
+from pipeline.reproduce.plan import Node, describe_settings, plan_arm
+from pipeline.reproduce.schedule import run_nodes
+from pipeline.sweep.config_file import replace_settings
+
+ARMS = read_arms()
+CONFIG = replace(load_config("reproduce"), run="r")
+
+
+def plan(arm, seed=0, config=CONFIG):
+    return plan_arm(config, ARMS, ARMS[arm], seed)
+
+
+@pytest.mark.parametrize("name", [name for name, arm in ARMS.items() if not arm.same_as])
+@pytest.mark.parametrize("budget", ["reproduce", "reproduce_smoke"])
+def test_shipped_arms_fit_the_settings(name, budget):
+    config = replace(load_config(budget), run="r")
+    assert configure_arm(config, ARMS[name], 3).seed == 3
+    assert plan(name, config=config)[-1].arm is ARMS[name]
+
+
+def test_shipped_arms_refer_to_trained_arms():
+    for arm in ARMS.values():
+        for other in filter(None, (arm.teacher, arm.same_as)):
+            assert not ARMS[other].same_as
+
+
+def test_alias_is_not_trained_twice():
+    assert [arm.name for arm in choose_arms(ARMS, ["volume_level", "plr", "none"])] == ["none", "plr"]
+
+
+def test_unknown_arm_is_refused():
+    with pytest.raises(RefusedInputError, match="unknown arm 'nnone', known are none, ilr"):
+        choose_arms(ARMS, ["nnone"])
+
+
+def test_arm_with_an_unknown_setting_is_refused():
+    arm = Arm(name="odd", title="odd", group="odd", settings={"segmenter": {"epoch": 1}})
+    with pytest.raises(RefusedInputError, match=r"arm odd: unknown setting segmenter\.epoch, known are"):
+        configure_arm(CONFIG, arm, 0)
+
+
+def test_arms_that_differ_after_the_network_share_it():
+    cohort, network, arm = plan("none")
+    assert plan("plr")[:2] == [cohort, network]
+    assert (network.parent, arm.parent) == (cohort.name, network.name)
+    assert plan("plr")[-1].name != arm.name
+    assert len({plan(name)[1].name for name in ("none", "ilr", "image_level", "beyond")}) == 4
+    assert plan("none", seed=1)[0] == cohort
+    assert plan("none", seed=1)[1].name != network.name
+
+
+def test_supervised_arm_needs_no_network():
+    cohort, arm = plan("supervised")
+    assert cohort == plan("none")[0]
+    assert arm.steps == ("train_segmenter", "predict_segmentation", "write_result")
+
+
+def test_student_branches_off_its_teacher():
+    *above, student = plan("synthetic_named")
+    assert [node.name for node in above] == [node.name for node in plan("synthetic")]
+    assert student.parent == above[-1].name
+    assert student.teacher.segmenter.labels == "none"
+    assert student.config.segmenter.labels == "pseudo"
+
+
+def test_student_on_another_grid_than_its_teacher_is_refused():
+    arm = Arm(name="odd", title="", group="", settings={"grid": {"height": 64}}, teacher="synthetic")
+    with pytest.raises(RefusedInputError, match=r"arm odd: settings\.grid differs from that of its teacher synthetic"):
+        plan_arm(CONFIG, ARMS, arm, 0)
+
+
+def test_another_couinaud_map_is_another_cohort():
+    arm = Arm(name="shape", title="", group="", settings={"couinaud": {"method": "shape"}})
+    assert plan_arm(CONFIG, ARMS, arm, 0)[0].name != plan("none")[0].name
+
+
+@pytest.mark.parametrize(
+    ("setting", "changed"),
+    [
+        ({"segmenter.epochs": 7}, {"ilr", "supervised", "synthetic", "synthetic_named"}),
+        ({"couinaudnet.epochs": 7}, {"ilr"}),
+        ({"pixel_labels.scale": 7.0}, {"ilr", "synthetic_named"}),
+        ({"synthesis.maximum_tumors": 7}, {"ilr", "synthetic", "synthetic_named"}),
+        ({"couinaudnet.num_workers": 7, "ray.cpus": 3, "seed": 4}, set()),
+    ],
+)
+def test_setting_changes_the_arms_that_it_shapes(setting, changed):
+    other, names = replace_settings(CONFIG, setting), ("ilr", "supervised", "synthetic", "synthetic_named")
+    differs = {
+        name
+        for name in names
+        if describe_settings(other, ARMS, ARMS[name]) != describe_settings(CONFIG, ARMS, ARMS[name])
+    }
+    assert differs == changed
+    assert {name for name in names if plan(name, config=other)[-1].name != plan(name)[-1].name} == changed
+
+
+def node(name, parent=""):
+    return Node(name, PipelineConfig(run=name), (), parent, arm=Arm(name=name, title=name, group=""))
+
+
+def test_children_wait_for_their_parent_and_failures_stop_only_what_is_below():
+    order, nodes = [], [node("n"), node("bad"), node("x", "n"), node("y", "bad"), node("z", "done before")]
+
+    def work(item):
+        order.append(item.name)
+        if item.name == "bad":
+            raise RefusedInputError("no")
+
+    done, failed = run_nodes(nodes, work, 1)
+    assert order == ["n", "bad", "x", "z"]
+    assert done == {"n", "x", "z"}
+    assert report_failures(nodes, done, failed).splitlines() == [
+        "bad failed: no",
+        "error: without a result: bad, seed 0; y, seed 0. The same command takes up where they were.",
+    ]
+
+
+def test_nodes_run_side_by_side_as_many_as_asked_for():
+    meeting = threading.Barrier(2, timeout=20)
+    done, failed = run_nodes([node(name) for name in "abcd"], lambda item: meeting.wait() and None, 2)
+    assert done == set("abcd")
+    assert not failed
+
+
+def test_benchmark_without_data_is_refused(monkeypatch, tmp_path):
+    monkeypatch.delenv("LIVER_DATA", raising=False)
+    config = PipelineConfig(run="r", reproduce=ReproduceConfig(page=""))
+    with pytest.raises(RefusedInputError, match="needs a folder with ircadb and lits"):
+        Benchmark.of(config)
+    (tmp_path / "ircadb").mkdir()
+    with pytest.raises(RefusedInputError, match="has no lits"):
+        Benchmark.of(replace_settings(config, {"reproduce.data": str(tmp_path)}))
+    (tmp_path / "lits").mkdir()
+    found = Benchmark.of(replace_settings(config, {"reproduce.data": str(tmp_path)}))
+    assert [source.path for source in found.sources] == [str(tmp_path / "ircadb"), str(tmp_path / "lits")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "config"),
+    [
+        ("--run r", "reproduce"),
+        ("--budget smoke --run r", "reproduce_smoke"),
+        ("--reproduce.budget=smoke", "reproduce_smoke"),
+        ("--budget standard", "reproduce"),
+    ],
+)
+def test_budget_chooses_the_shipped_settings(arguments, config):
+    assert default_config(arguments.split()) == ["--config", config]
+
+
+def test_own_settings_replace_the_shipped_ones():
+    assert default_config(["--budget", "smoke", "--config", "mine.toml"]) == []
