@@ -139,3 +139,24 @@ def test_image_label_job_on_drawn_slices(ray_cluster, tmp_path, enabled):
     assert labels["refined_label"].any(axis=1).tolist() == expected
     assert labels["image_label"][:, 6].all()
     assert labels["segments_present"][:, 6].tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("slab_length", [3, 50])
+def test_lesions_are_judged_in_the_whole_volume_whatever_its_slabs(tmp_path, slab_length):
+    run, index = RunFolder(str(tmp_path)), np.array([0, 1, 2, 3, 5, 6, 7, 8])
+    row = write_volume(run, "v", index, [3], slab_length)
+    couinaud_map = np.full((len(index), *SHAPE), 3, np.uint8)
+    write_slices(run, row, index, couinaud_map, slab_length)
+    probability = np.zeros((len(index), *SHAPE), np.uint8)
+    probability[1:4, 4:12, 4:12], probability[7, :3, :3] = 230, 140
+    refined_label = np.tile(encode_segments([3]), (len(index), 1))
+    refined_label[4] = False
+    write_predictions(run, row, index, refined_label, probability, slab_length)
+    config = PixelLabelConfig(method="lesions", minimum_relative_hu=-1000.0)
+    stage = RefinePixelLabels(run, GridConfig(height=16, width=16, slab_length=slab_length), config, {"v": row})
+    (work,) = cut_work([row], slab_length, whole=True)
+    (given_row,) = stage.process(work)
+    masks = read_slices(run, "pseudo_labels", row, slab_length, 0, 100)
+    assert given_row == {"volume_id": "v", "slices": 8, "deleted": 1, "grown": 0, "code": "", "message": ""}
+    assert masks["pseudo_mask"].any(axis=(1, 2)).tolist() == [False, True, True, True, False, False, False, True]
+    assert masks["refined_mask"].any(axis=(1, 2)).tolist() == [False, True, True, True, False, False, False, False]

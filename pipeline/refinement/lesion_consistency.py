@@ -66,7 +66,8 @@ def refine_lesions(
     lesions, count = label(found, _TOUCHING)
     reached = np.zeros((count + 1, SEGMENT_COUNT + 1), np.float32)
     np.maximum.at(reached, (lesions[found], segment[found]), height[found])
-    refined[box] = ((reached > 0) & (reached >= config.lesion_share * peak)).any(axis=1)[lesions]
+    kept: BoolArray = np.any((reached > 0) & (reached >= config.lesion_share * peak), axis=1)
+    refined[box] = np.take(kept, lesions)
     return refined
 
 

@@ -45,7 +45,7 @@ def refine_volume(run: RunFolder, grid: GridConfig, config: PixelLabelConfig, vo
     at = index - index[0]
     pseudo = rows["probability"] >= threshold_level(config.threshold)
     refined = refine_lesions(
-        stack["probability"] / np.float32(255),
+        (stack["probability"] / 255).astype(np.float32),
         stack["named_map"],
         gray_to_hu(stack["image"], grid.window_low_hu, grid.window_high_hu) - np.float32(volume.liver_median_hu),
         (volume.spacing_mm[0], grid.spacing_mm, grid.spacing_mm),
