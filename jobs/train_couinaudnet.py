@@ -15,6 +15,7 @@ def main(config: PipelineConfig) -> int:
             return step.exit_code
         from pipeline.errors import RefusedInputError
         from pipeline.slabs import read_volume_rows
+        from pipeline.stages.couinaudnet_worker import fix_epochs
         from pipeline.stages.healthy_slices import CountHealthySlices
         from pipeline.stages.session import ray_session, work_items
         from pipeline.stages.train_couinaudnet import train_couinaudnet
@@ -34,7 +35,8 @@ def main(config: PipelineConfig) -> int:
                     f" {len(work)} training volumes"
                 )
             records = train_couinaudnet(run, config, slabs)
-            epochs = list(step.progress(records, total=config.couinaudnet.epochs, unit="epoch"))
+            total = fix_epochs(config, healthy).couinaudnet.epochs
+            epochs = list(step.progress(records, total=total, unit="epoch"))
         return step.commit(taken=slices, given=healthy, volumes=len(work), last_epoch=epochs[-1])
 
 

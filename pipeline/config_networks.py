@@ -69,6 +69,8 @@ class CouinaudNetConfig:
     """Side of random training crops in pixels; 0 trains on whole slices."""
     epochs: int = 8
     """Passes over the healthy slices."""
+    steps: int = 0
+    """Steps of the whole training instead, in as many passes as they need; 0 counts passes."""
     batch_size: int = 4
     """Slices per step and worker."""
     learning_rate: float = 1e-4
@@ -107,6 +109,7 @@ class CouinaudNetConfig:
                 len(getattr(self, name)) >= 2, f"couinaudnet.{name}: at least two levels, got {getattr(self, name)}"
             )
         require(self.patch_size >= 0, f"couinaudnet.patch_size: not negative, got {self.patch_size}")
+        require(self.steps >= 0, f"couinaudnet.steps: not negative, got {self.steps}")
         require(self.context_slices >= 0, f"couinaudnet.context_slices: not negative, got {self.context_slices}")
         margin = self.region_margin_mm
         require(margin >= 0, f"couinaudnet.region_margin_mm: not negative, got {margin}")

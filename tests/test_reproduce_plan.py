@@ -31,6 +31,12 @@ def test_shipped_arms_fit_the_settings(name, budget):
     assert plan(name, config=config)[-1].arm is ARMS[name]
 
 
+def test_standard_is_the_recipe_that_goes_beyond_the_paper():
+    best, shipped = configure_arm(CONFIG, ARMS["beyond"], 0), load_config("standard")
+    for section in ("grid", "image_labels", "synthesis", "couinaudnet", "pixel_labels", "segmenter"):
+        assert getattr(best, section) == getattr(shipped, section)
+
+
 def test_shipped_arms_refer_to_trained_arms():
     for arm in ARMS.values():
         for other in filter(None, (arm.teacher, arm.same_as)):

@@ -14,7 +14,7 @@ from pipeline.models import checkpoint
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, image_labels_schema
 from pipeline.stages.base import check_flow
-from pipeline.stages.couinaudnet_worker import count_steps
+from pipeline.stages.couinaudnet_worker import count_steps, fix_epochs
 from pipeline.stages.healthy_slices import CountHealthySlices, ReadHealthySlices, decode_healthy_slices, find_healthy
 from pipeline.stages.train_couinaudnet import check_resources
 from pipeline.training import make_optimizer
@@ -114,6 +114,12 @@ def test_enough_resources_are_accepted():
 @pytest.mark.parametrize(("slices", "workers", "steps"), [(20, 1, 5), (21, 1, 6), (21, 2, 3), (3, 2, 1)])
 def test_steps_per_epoch_are_equal_on_all_workers(slices, workers, steps):
     assert count_steps(CouinaudNetConfig(num_workers=workers, batch_size=4), slices) == steps
+
+
+@pytest.mark.parametrize(("steps", "slices", "epochs"), [(0, 9, 7), (2000, 741, 22), (1, 741, 1), (5, 0, 5)])
+def test_length_may_be_given_in_steps(steps, slices, epochs):
+    config = tiny_config("run", steps=steps, epochs=7, batch_size=8)
+    assert fix_epochs(config, slices).couinaudnet.epochs == epochs
 
 
 def test_training_without_a_healthy_slice_is_refused(tmp_path, ray_cluster):

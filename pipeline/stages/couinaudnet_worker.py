@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import CouinaudNetConfig, PipelineConfig
@@ -28,6 +28,15 @@ PREFETCHED_BATCHES = 2
 def count_steps(config: CouinaudNetConfig, healthy_slices: int) -> int:
     """Return the steps per epoch, equal on all workers: Ray Data gives each of them the same number of slices."""
     return math.ceil(healthy_slices // config.num_workers / config.batch_size)
+
+
+def fix_epochs(config: PipelineConfig, healthy_slices: int) -> PipelineConfig:
+    """Return settings whose `couinaudnet.epochs` are the passes of the whole training, however its length is given."""
+    net = config.couinaudnet
+    if not net.steps:
+        return config
+    epochs = math.ceil(net.steps / max(1, count_steps(net, healthy_slices)))
+    return replace(config, couinaudnet=replace(net, epochs=epochs))
 
 
 def train_on_worker(settings: dict[str, Any]) -> None:

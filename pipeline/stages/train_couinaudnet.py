@@ -18,7 +18,7 @@ from pipeline.config import CouinaudNetConfig, PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 from pipeline.stages.base import Row
-from pipeline.stages.couinaudnet_worker import count_steps, train_on_worker
+from pipeline.stages.couinaudnet_worker import count_steps, fix_epochs, train_on_worker
 from pipeline.stages.follow_training import follow_training
 from pipeline.stages.healthy_slices import ReadHealthySlices
 from pipeline.training_history import COUINAUDNET, read_history
@@ -75,6 +75,7 @@ def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Ro
 
     if not run.exists(COUINAUDNET, DESCRIPTION):
         healthy_slices = _count_healthy(slabs)
+        config = fix_epochs(config, healthy_slices)
         check_resources(config.couinaudnet, ray.cluster_resources(), healthy_slices)
         fitting = ray.remote(_fit).options(num_cpus=0).remote(run, config, slabs)
         yield from follow_training(run, COUINAUDNET, fitting)

@@ -64,7 +64,8 @@ def sweep_synthesis(
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
 
-    config = replace_settings(config, {"couinaudnet.predict_relabeled": False})  # nobody looks at them here
+    # Relabeled slices: nobody looks at them here. Steps: lengths are compared in epochs.
+    config = replace_settings(config, {"couinaudnet.predict_relabeled": False, "couinaudnet.steps": 0})
     lengths = training_lengths(config.couinaudnet.epochs)
     volume_ids = [volume.volume_id for volume in volumes]
     data = (config.image_labels, config.synthesis, config.couinaudnet, config.pixel_labels, volume_ids)
