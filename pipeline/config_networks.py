@@ -157,6 +157,10 @@ class SegmenterConfig:
     """Mirror at prediction (test-time augmentation)."""
     smoothing_mm: float = 0.0
     """Standard deviation of the Gaussian that smooths the predicted probability across slices; 0 does not."""
+    couinaudnet_share: float = 0.0
+    """Share of CouinaudNet's probability, seen in the whole liver, in the mean with the segmenter's."""
+    minimum_relative_hu: float = -1000.0
+    """What is darker than the liver's median by more than this is fat or gas, no tumor."""
     threshold: float = 0.5
     """Threshold on the predicted tumor probability on the native grid."""
     num_workers: int = 1
@@ -185,6 +189,12 @@ class SegmenterConfig:
         require(
             self.labels != "none" or self.synthetic_copies > 0,
             f"segmenter.labels: none needs synthetic tumors (segmenter.synthetic_copies), got {self.synthetic_copies}",
+        )
+        share = self.couinaudnet_share
+        require(0 <= share <= 1, f"segmenter.couinaudnet_share: in [0, 1], got {share}")
+        require(
+            share == 0 or self.labels == "pseudo",
+            f"segmenter.couinaudnet_share: {share} needs a CouinaudNet (segmenter.labels pseudo), got {self.labels}",
         )
         rate = self.initial_learning_rate
         require(rate > 0, f"segmenter.initial_learning_rate: must be positive, got {rate}")

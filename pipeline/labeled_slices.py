@@ -50,10 +50,28 @@ def read_neighbors(
     there = [number for number in near if run.exists("slices", volume_id, slab_name(number))]
     parts = [read_slab(run, "slices", volume_id, number, ["slice_index", *columns]) for number in there]
     index = np.concatenate([part["slice_index"] for part in parts])
+    return {
+        name: stack_neighbors(np.concatenate([part[name] for part in parts]), index, wanted, context_slices)
+        for name in columns
+    }
+
+
+def stack_neighbors(
+    values: np.ndarray[Any, Any], slice_index: Int32Array, wanted: Int32Array, context_slices: int
+) -> np.ndarray[Any, Any]:
+    """Return slices, each in the middle of its neighbors along z; a neighbor that is not there is zero.
+
+    Args:
+        values: Slices, shape (m, H, W), m >= 1.
+        slice_index: Of these slices, ascending, shape (m,).
+        wanted: Slice indices that are asked for, shape (n,).
+        context_slices: Neighbors c on each side.
+
+    Returns:
+        Shape (n, 2 c + 1, H, W).
+    """
     seen = wanted[:, None] + np.arange(-context_slices, context_slices + 1)
-    rows = np.minimum(np.searchsorted(index, seen), len(index) - 1)
-    missing = index[rows] != seen
-    stacks = {name: np.concatenate([part[name] for part in parts])[rows] for name in columns}
-    for stack in stacks.values():
-        stack[missing] = 0
-    return stacks
+    rows = np.minimum(np.searchsorted(slice_index, seen), len(slice_index) - 1)
+    stack = values[rows]
+    stack[slice_index[rows] != seen] = 0
+    return stack

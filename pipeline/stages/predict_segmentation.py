@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pipeline.arrays import BoolArray
+from pipeline.arrays import BoolArray, Float32Array
 from pipeline.config import PipelineConfig
 from pipeline.geometry import to_native
 from pipeline.run_folder import RunFolder
-from pipeline.segmenter.dataset import read_network_input
-from pipeline.segmenter.prediction import smooth_across_slices
+from pipeline.segmenter.dataset import NetworkInput, read_network_input
+from pipeline.segmenter.second_opinion import WholeLiverSpotter, find_dark, weigh_opinions
 from pipeline.slabs import VolumeRow
 from pipeline.stages.base import Row, Stage
 from pipeline.stages.session import work_items
@@ -46,9 +46,10 @@ class PredictSegmentation(Stage):
         self.config = config
         self.volumes = volumes
         self._predictor: TumorPredictor | None = None
+        self._spotter: WholeLiverSpotter | None = None
 
     def setup(self) -> None:
-        """Load the segmenter, once per actor."""
+        """Load the segmenter, and CouinaudNet if it is asked too, once per actor."""
         if self._predictor is not None:
             return
         import torch
@@ -58,15 +59,14 @@ class PredictSegmentation(Stage):
         settings = self.config.segmenter
         torch.set_num_threads(max(1, int(settings.cpus_per_worker)))
         device = torch.device("cuda", 0) if settings.use_gpu else torch.device("cpu")
+        if settings.couinaudnet_share:
+            self._spotter = WholeLiverSpotter(self.run, self.config, device)
         self._predictor = TumorPredictor(self.run, settings.mirroring, device)
 
     def process(self, row: Row) -> Iterator[Row]:
         """Predict one volume; give the volume of the tumors found."""
-        assert self._predictor is not None, "setup comes first"
         volume = self.volumes[row["volume_id"]]
-        slices = read_network_input(self.run, volume, self.config)
-        probability = self._predictor.predict(slices)
-        probability = smooth_across_slices(probability, slices, self.config.segmenter.smoothing_mm)
+        slices, probability = self.predict(volume)
         mask = to_native(
             probability,
             slices.slice_index,
@@ -79,6 +79,15 @@ class PredictSegmentation(Stage):
         geometry = native_geometry(volume)
         self.run.write_bytes(encode_mask(mask, geometry), *prediction_path(volume.volume_id))
         yield {"volume_id": volume.volume_id, "tumor_ml": float(mask.sum()) * geometry.voxel_ml}
+
+    def predict(self, volume: VolumeRow) -> tuple[NetworkInput, Float32Array]:
+        """Return the liver slices of a volume and their tumor probability, shape (n, H, W)."""
+        assert self._predictor is not None, "setup comes first"
+        slices = read_network_input(self.run, volume, self.config)
+        segmented = self._predictor.predict(slices)
+        spotted = self._spotter.predict(volume) if self._spotter else None
+        dark = find_dark(self.run, volume, self.config)
+        return slices, weigh_opinions(segmented, spotted, dark, slices, self.config.segmenter)
 
 
 def native_geometry(volume: VolumeRow) -> Geometry:

@@ -23,8 +23,6 @@ from pipeline.prediction import find_regions
 from pipeline.reproduce.results import describe_case
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, probabilities_schema
-from pipeline.segmenter.dataset import read_network_input
-from pipeline.segmenter.prediction import smooth_across_slices
 from pipeline.slabs import VolumeRow, read_volume_rows, slab_name
 from pipeline.stages.base import Row, Stage
 from pipeline.stages.evaluate import EvaluateSegmentation, evaluate_volumes
@@ -90,10 +88,8 @@ class PredictAsTeacher(PredictSegmentation):
 
     def process(self, row: Row) -> Iterator[Row]:
         """Predict one volume and keep what is in the named segments of each slice."""
-        assert self._predictor is not None, "setup comes first"
-        volume, settings = self.volumes[row["volume_id"]], self.config.segmenter
-        slices = read_network_input(self.run, volume, self.config)
-        probability = smooth_across_slices(self._predictor.predict(slices), slices, settings.smoothing_mm)
+        volume = self.volumes[row["volume_id"]]
+        slices, probability = self.predict(volume)
         levels = quantize_probability(probability)
         for slab in volume.slabs:
             self._write_slab(volume.volume_id, slab, slices.slice_index, levels)

@@ -1,0 +1,77 @@
+"""What is done with the segmenter's probability: CouinaudNet's share of the mean, dark tissue, smoothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.config import SegmenterConfig
+from pipeline.models import checkpoint
+from pipeline.run_folder import RunFolder
+from pipeline.segmenter.dataset import NetworkInput
+from pipeline.segmenter.second_opinion import WholeLiverSpotter, find_dark, weigh_opinions
+from pipeline.training import make_optimizer
+
+from .couinaudnet_cases import HEIGHT, WIDTH, draw_couinaud_map, tiny_config, write_case
+
+CPU = torch.device("cpu")
+
+
+def four_pixels(*values):
+    return np.float32(values).reshape(1, 1, 4)
+
+
+def slices_of(shape):
+    return NetworkInput(
+        np.ones(shape, np.float32), np.ones(shape, bool), np.arange(shape[0], dtype=np.int32), (5, 2, 2)
+    )
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, [0.2, 0.8, 0, 0]), (0.25, [0.4, 0.6, 0, 0.25])])
+def test_mean_of_both_networks_where_it_is_not_dark(share, expected):
+    segmented, spotted = four_pixels(0.2, 0.8, 0.9, 0.0), four_pixels(1.0, 0.0, 0.9, 1.0)
+    dark = four_pixels(0, 0, 1, 0) > 0
+    config = SegmenterConfig(couinaudnet_share=share)
+    mean = weigh_opinions(segmented, spotted, dark, slices_of((1, 1, 4)), config)
+    np.testing.assert_allclose(mean.ravel(), expected, atol=1e-6)
+    alone = weigh_opinions(segmented, None, dark, slices_of((1, 1, 4)), config)
+    np.testing.assert_allclose(alone.ravel(), [0.2, 0.8, 0, 0], atol=1e-6)
+
+
+def test_share_needs_a_couinaudnet():
+    with pytest.raises(ValueError, match=r"couinaudnet_share: 0.5 needs a CouinaudNet .* got reference"):
+        SegmenterConfig(couinaudnet_share=0.5, labels="reference")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A volume of nine slices in three slabs, and an untrained network that sees neighbors."""
+    run = RunFolder(str(tmp_path))
+    config = tiny_config(tmp_path, context_slices=1).couinaudnet
+    model = checkpoint.build_couinaudnet(config, 0)
+    for parameter in model.parameters():
+        parameter.data *= 3  # so that it reacts to what it sees
+    checkpoint.write_checkpoint(run, model, make_optimizer(model, config), checkpoint.TrainingState().after({}))
+    checkpoint.publish(run, config, "epoch-00001", {})
+    return run
+
+
+def test_spotter_sees_the_whole_liver_and_every_slice_with_its_neighbors(run):
+    volume = write_case(run, "case", slices=9)
+    config = tiny_config(run.uri)
+    probability = WholeLiverSpotter(run, config, CPU).predict(volume)
+    assert probability.shape == (9, HEIGHT, WIDTH)
+    assert (probability.any(axis=0) == (draw_couinaud_map() > 0)).all()
+    shorter = write_case(run, "case", slices=5)
+    again = WholeLiverSpotter(run, config, CPU).predict(shorter)
+    np.testing.assert_allclose(again[1:4], probability[1:4], atol=1 / 255)
+    assert np.abs(again[4] - probability[4]).max() > 1 / 255
+
+
+def test_dark_is_relative_to_the_median_of_the_liver(run):
+    volume, config = write_case(run, "case", slices=1), tiny_config(run.uri)
+    dark = find_dark(run, volume, config)
+    assert not dark.any()
+    low = replace(config, segmenter=SegmenterConfig(minimum_relative_hu=-80.0))
+    assert np.array_equal(find_dark(run, volume, low)[0], draw_couinaud_map() == 0)
