@@ -40,7 +40,9 @@ def main(config: PipelineConfig) -> int:
     os.environ.update(ENVIRONMENT)
     cpus = config.ray.cpus or 2 * side_by_side + 1  # for each training one and one for its data
     with ray_session(replace(config.ray, cpus=cpus)):
-        volumes = {node.name: ingest_cohort(node.config, benchmark.sources) for node in comparison.cohorts()}
+        volumes = {
+            node.name: ingest_cohort(node.config, benchmark.sources, node.left_out) for node in comparison.cohorts()
+        }
         stale = comparison.find_stale(volumes)
         for arm, seed in comparison.nodes:
             print(f"{arm}, seed {seed}: {stale.get((arm, seed), 'done before')}", flush=True)

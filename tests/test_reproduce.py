@@ -36,6 +36,14 @@ def test_cohort_joins_several_sources(ray_cluster, tmp_path):
     assert ingest_cohort(config, ()) == read_volume_rows(RunFolder(config.run))
 
 
+def test_left_out_volume_becomes_a_test_volume(ray_cluster, tmp_path):
+    source = SourceConfig(path=str(write_archive(tmp_path / "a", IDS[:2], maps=True, labels=True)))
+    volumes = ingest_cohort(msd_config(tmp_path), [source], IDS[1])
+    assert {volume.volume_id: volume.split for volume in volumes} == {IDS[0]: "train", IDS[1]: "test"}
+    with pytest.raises(RefusedInputError, match="no volume stranger among 2"):
+        ingest_cohort(replace(msd_config(tmp_path), run=str(tmp_path / "other")), [source], "stranger")
+
+
 def test_cohort_needs_all_of_its_cases(ray_cluster, tmp_path):
     folder = write_archive(tmp_path / "a", IDS[:2], maps=True, labels=True)
     (folder / "imagesTr" / f"{IDS[1]}.nii.gz").write_bytes(b"no image")

@@ -31,6 +31,21 @@ def test_shipped_arms_fit_the_settings(name, budget):
     assert plan(name, config=config)[-1].arm is ARMS[name]
 
 
+def test_arm_like_another_changes_some_of_its_settings():
+    beyond, alone = (configure_arm(CONFIG, ARMS[name], 0) for name in ("beyond", "beyond_alone"))
+    assert alone == replace(beyond, segmenter=replace(beyond.segmenter, couinaudnet_share=0.0))
+
+
+def test_left_out_volume_makes_another_cohort_and_another_network():
+    whole, without = plan("beyond"), plan("beyond_without_05")
+    assert without[0].left_out == "ircadb_05"
+    assert not {node.name for node in whole} & {node.name for node in without}
+    assert describe_settings(CONFIG, ARMS, ARMS["beyond_without_05"]) == {
+        **describe_settings(CONFIG, ARMS, ARMS["beyond"]),
+        "left_out": "ircadb_05",
+    }
+
+
 def test_standard_is_the_recipe_that_goes_beyond_the_paper():
     best, shipped = configure_arm(CONFIG, ARMS["beyond"], 0), load_config("standard")
     for section in ("grid", "image_labels", "synthesis", "couinaudnet", "pixel_labels", "segmenter"):

@@ -23,10 +23,12 @@ from pipeline.reproduce.page import format_section, replace_section, require_sec
 from pipeline.reproduce.results import describe_case, explain_stale, format_result, read_result, write_result
 from pipeline.reproduce.tables import (
     format_cases,
+    format_false_positives,
     format_labels,
     format_pseudo_masks,
     format_segmenters,
     group_results,
+    split_left_out,
 )
 
 ARMS = {
@@ -201,3 +203,16 @@ def test_case_is_described_by_counts():
         "predictions": {"<10 mm": [1, 1, 1], "20-50 mm": [1, 0, 0]},
     }
     assert described["dice"] == pytest.approx(6 / 99, abs=1e-4)
+
+
+def test_left_out_volumes_have_a_table_of_their_own():
+    arms = ARMS | {
+        name: Arm(name=name, title="ours", group="Table 1", left_out=volume)
+        for name, volume in (("without_a", "a"), ("without_b", "b"))
+    }
+    results = [make_result("ilr"), *(make_result(f"without_{v}", cases={v: make_case(0.0)}) for v in "ab")]
+    results[2]["cases"]["b"]["prediction"] = 30
+    kept, left = split_left_out(arms, group_results(arms, results))
+    assert list(kept) == ["ilr"]
+    assert format_false_positives(arms, left).splitlines()[-1] == "| ours | 10.0 | 3.0 | 6.5 |"
+    assert "Healthy volumes left out" in format_section(arms, results, "phantom")

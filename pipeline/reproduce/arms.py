@@ -25,6 +25,7 @@ class Arm:
         paper: The paper's Dice per case and Dice global in percent; None if the paper does not have the arm.
         teacher: Arm whose segmenter predicts the training volumes in the place of CouinaudNet; empty for CouinaudNet.
         same_as: Arm that this one is a second name of; empty if it is trained itself.
+        left_out: Healthy training volume that is a test volume for this arm, to see what is found where nothing is.
     """
 
     name: str
@@ -34,16 +35,32 @@ class Arm:
     paper: tuple[float, float] | None = None
     teacher: str = ""
     same_as: str = ""
+    left_out: str = ""
 
 
 def read_arms() -> dict[str, Arm]:
     """Return the arms by name, in the order of the tables."""
     text = resources.files("pipeline").joinpath("reproduce", "arms.toml").read_text(encoding="utf-8")
-    arms = {}
+    arms: dict[str, Arm] = {}
     for name, values in tomllib.loads(text).items():
         paper = tuple(values.pop("paper", ())) or None
+        if like := values.pop("like", ""):
+            values["settings"] = merge_settings(arms[like].settings, values.get("settings", {}))
         arms[name] = Arm(name=name, paper=paper, **values)
     return arms
+
+
+def merge_settings(
+    settings: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return settings by section with changes.
+
+    Example:
+        >>> merge_settings({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}, "b": {"z": 4}})
+        {'a': {'x': 1, 'y': 3}, 'b': {'z': 4}}
+    """
+    sections = dict.fromkeys([*settings, *changes])
+    return {section: {**settings.get(section, {}), **changes.get(section, {})} for section in sections}
 
 
 def choose_arms(arms: Mapping[str, Arm], names: Sequence[str]) -> list[Arm]:

@@ -55,6 +55,8 @@ class Comparison:
         """
         arms = read_arms()
         chosen = choose_arms(arms, config.reproduce.arms)
+        if config.reproduce.benchmark == "phantom":
+            chosen = [arm for arm in chosen if not arm.left_out]  # they name volumes of 3D-IRCADb
         nodes = {
             (arm.name, seed): plan_arm(config, arms, arm, seed)
             for seed in dict.fromkeys(config.reproduce.seeds)

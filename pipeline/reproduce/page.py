@@ -42,7 +42,7 @@ def format_section(arms: Mapping[str, Arm], results: Sequence[Result], benchmark
         results: Results of any arms and seeds.
         benchmark: The benchmark that they were made on.
     """
-    grouped = tables.group_results(arms, results)
+    grouped, left_out = tables.split_left_out(arms, tables.group_results(arms, results))
     if not grouped:
         return "No results yet."
     apart, real = CASES_APART[benchmark], benchmark == "ircadb"
@@ -64,6 +64,10 @@ def format_section(arms: Mapping[str, Arm], results: Sequence[Result], benchmark
         tables.format_pseudo_masks(arms, grouped, apart),
         f"The paper: {tables.PAPER_LABEL_ERRORS} on its ten volumes." if real and labels else "",
         labels,
+        *(
+            ["### Healthy volumes left out of the training", tables.format_false_positives(arms, left_out)]
+            * bool(left_out)
+        ),
         "### Cost",
         _COST,
         tables.format_cost(arms, grouped),

@@ -47,6 +47,7 @@ class Node:
         shared: Members of the parent that it shares.
         arm: The arm whose segmenter is trained in it; None for cohorts and networks.
         teacher: Settings of the arm above, if that is the teacher.
+        left_out: For a cohort, the training volume that is a test volume in it; empty for none.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Node:
     shared: tuple[str, ...] = ()
     arm: Arm | None = None
     teacher: PipelineConfig | None = None
+    left_out: str = ""
 
 
 def plan_arm(config: PipelineConfig, arms: Mapping[str, Arm], arm: Arm, seed: int) -> list[Node]:
@@ -79,10 +81,10 @@ def plan_arm(config: PipelineConfig, arms: Mapping[str, Arm], arm: Arm, seed: in
         _require_same_cohort(arm, tuned, teacher)
         steps = ("refine_image_labels", TEACHER_STEP, PSEUDO_MASK_STEP, *steps)
     elif needs_pseudo_masks(tuned):
-        above = [_plan_cohort(config, tuned), _plan_network(config, tuned)]
+        above = [_plan_cohort(config, tuned, arm.left_out), _plan_network(config, tuned, arm.left_out)]
         shared, steps = NETWORK_MEMBERS, (PSEUDO_MASK_STEP, *steps)
     else:
-        above = [_plan_cohort(config, tuned)]
+        above = [_plan_cohort(config, tuned, arm.left_out)]
     name = _name_node(f"arms/{arm.name}_{seed}", describe_settings(config, arms, arm))
     return [*above, Node(name, _at(config, tuned, name), steps, above[-1].name, shared, arm, teacher)]
 
@@ -113,7 +115,7 @@ def describe_settings(config: PipelineConfig, arms: Mapping[str, Arm], arm: Arm)
     if tuned.segmenter.synthetic_copies:
         sections.append("synthesis")
     settings = {section: plain_settings(getattr(tuned, section)) for section in sorted(set(sections))}
-    settings |= _describe_phantom(config)
+    settings |= _describe_phantom(config) | _describe_left_out(arm.left_out)
     if arm.teacher:
         settings["teacher"] = describe_settings(config, arms, arms[arm.teacher])
     return settings
@@ -126,16 +128,22 @@ def _describe_phantom(config: PipelineConfig) -> dict[str, Any]:
     return {"phantom": {**plain_settings(config.phantom), "seed": config.seed}}
 
 
-def _plan_cohort(config: PipelineConfig, tuned: PipelineConfig) -> Node:
+def _describe_left_out(volume_id: str) -> dict[str, str]:
+    """Return which training volume is left out of the training, if one is."""
+    return {"left_out": volume_id} if volume_id else {}
+
+
+def _plan_cohort(config: PipelineConfig, tuned: PipelineConfig, left_out: str) -> Node:
     """Return the cohort of an arm: the same for all seeds."""
     settings = {section: plain_settings(getattr(tuned, section)) for section in _COHORT_SECTIONS}
-    name = _name_node(f"cohorts/{config.reproduce.benchmark}", settings | _describe_phantom(config))
-    return Node(name, _at(config, _take(config, tuned, _COHORT_SECTIONS), name), ())
+    settings |= _describe_phantom(config) | _describe_left_out(left_out)
+    name = _name_node(f"cohorts/{config.reproduce.benchmark}", settings)
+    return Node(name, _at(config, _take(config, tuned, _COHORT_SECTIONS), name), (), left_out=left_out)
 
 
-def _plan_network(config: PipelineConfig, tuned: PipelineConfig) -> Node:
+def _plan_network(config: PipelineConfig, tuned: PipelineConfig, left_out: str) -> Node:
     """Return the CouinaudNet of an arm, with its probabilities."""
-    cohort = _plan_cohort(config, tuned).name
+    cohort = _plan_cohort(config, tuned, left_out).name
     settings = {section: plain_settings(getattr(tuned, section)) for section in _NETWORK_SECTIONS}
     name = _name_node(f"networks/seed{tuned.seed}", settings | {"cohort": cohort})
     made = _take(config, tuned, ("seed", *_COHORT_SECTIONS, *_NETWORK_SECTIONS))

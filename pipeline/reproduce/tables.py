@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from pipeline.lesions import IOU_LIMITS, SIZE_BINS_MM
 from pipeline.reproduce.arms import Arm
@@ -31,6 +32,36 @@ def group_results(arms: Mapping[str, Arm], results: Sequence[Result]) -> dict[st
         name: [result for result in results if result["arm"] == (arm.same_as or name)] for name, arm in arms.items()
     }
     return {name: values for name, values in found.items() if values}
+
+
+def split_left_out(arms: Mapping[str, Arm], results: ResultsByArm) -> tuple[ResultsByArm, ResultsByArm]:
+    """Return the results of the arms that train on all training volumes, and of those that leave a healthy one out."""
+    left = {name: values for name, values in results.items() if arms[name].left_out}
+    return {name: values for name, values in results.items() if name not in left}, left
+
+
+def format_false_positives(arms: Mapping[str, Arm], results: ResultsByArm) -> str:
+    """Return the table of what is found in healthy volumes that were left out of the training, in ml, mean over seeds.
+
+    Arms of one title are a row, the volumes that they leave out its columns.
+    """
+    volumes = sorted({arms[name].left_out for name in results})
+    rows = []
+    for title in dict.fromkeys(arms[name].title for name in results):
+        found = {
+            arms[name].left_out: _mean_found_ml(values, arms[name].left_out)
+            for name, values in results.items()
+            if arms[name].title == title
+        }
+        cells = [f"{found[volume]:.1f}" if volume in found else "-" for volume in volumes]
+        rows.append([title, *cells, f"{median(found.values()):.1f}"])
+    return format_table(["found, ml", *volumes, "median"], rows)
+
+
+def _mean_found_ml(results: Sequence[Result], volume_id: str) -> float:
+    """Return the volume that is called tumor in one case, mean over seeds."""
+    cases = [result["cases"][volume_id] for result in results]
+    return sum(case["prediction"] * case["voxel_ml"] for case in cases) / len(cases)
 
 
 def format_groups(arms: Mapping[str, Arm], results: ResultsByArm) -> str:

@@ -33,12 +33,13 @@ from pipeline.stages.session import work_items
 from pipeline.steps import Step
 
 
-def ingest_cohort(config: PipelineConfig, sources: Sequence[SourceConfig]) -> list[VolumeRow]:
+def ingest_cohort(config: PipelineConfig, sources: Sequence[SourceConfig], left_out: str = "") -> list[VolumeRow]:
     """Ingest all cases of several sources into one run folder, unless it is done; return its volumes.
 
     Args:
         config: Settings of the cohort; `source` is not looked at.
         sources: The sources, whose volume ids differ.
+        left_out: Volume that becomes a test volume; empty for none.
 
     Raises:
         RefusedInputError: If a case cannot be used: results of a part of the cases could not be compared.
@@ -46,14 +47,18 @@ def ingest_cohort(config: PipelineConfig, sources: Sequence[SourceConfig]) -> li
     with Step.begin(config, "ingest", uses=("phantom", "grid", "couinaud")) as step:
         if not step.committed:
             reasons: Counter[str] = Counter()
-            taken = 0
+            taken, there = 0, set[str]()
             for source in sources:
                 made = replace(config, source=source, couinaud=prepare(config.couinaud))
                 found = find_cases(step.run, made, remove_volume)
-                pending = find_pending(step.run, found.cases)
+                cases = [replace(case, split="test") if case.volume_id == left_out else case for case in found.cases]
+                there.update(case.volume_id for case in cases)
+                pending = find_pending(step.run, cases)
                 outcomes = step.progress(ingest_cases(step.run, made, pending), total=len(pending), unit="volume")
                 reasons += commit_outcomes(step.run, found.rejections) + commit_outcomes(step.run, outcomes)
                 taken += len(found.cases) + len(found.rejections)
+            if left_out and left_out not in there:
+                raise RefusedInputError(f"left_out: no volume {left_out} among {len(there)}")
             if reasons:
                 counts = ", ".join(f"{count} {code}" for code, count in sorted(reasons.items()))
                 raise RefusedInputError(f"{counts} of {taken} cases; the benchmark needs all of them")
