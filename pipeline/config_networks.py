@@ -31,10 +31,13 @@ class SynthesisConfig:
     """Smallest tumor radius (`textured`)."""
     maximum_radius_mm: float = 35.0
     """Largest tumor radius (`textured`)."""
+    dark_edges: float = 0.0
+    """Share of CouinaudNet's training slices whose liver is darkened along parts of its border, which is no tumor."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
         require(0 <= self.healthy_fraction <= 1, f"synthesis.healthy_fraction: in [0, 1], got {self.healthy_fraction}")
+        require(0 <= self.dark_edges <= 1, f"synthesis.dark_edges: in [0, 1], got {self.dark_edges}")
         require(self.maximum_tumors >= 1, f"synthesis.maximum_tumors: at least 1, got {self.maximum_tumors}")
         require(
             0 < self.minimum_radius_mm <= self.maximum_radius_mm,

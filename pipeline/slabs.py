@@ -1,4 +1,4 @@
-"""Reading the sliced tables: the volumes of a run, their slabs, and any range of slices of one volume."""
+"""Reading the sliced tables: the volumes of a run, their slabs, any range of slices of one volume, and gaps in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.arrays import BoolArray
+from pipeline.arrays import BoolArray, Int32Array
 from pipeline.run_folder import RunFolder
 from pipeline.schema import decode, volumes_schema
 
@@ -120,3 +120,19 @@ def read_slices(
     rows = decode(pa.concat_tables(tables))
     inside = (rows["slice_index"] >= start) & (rows["slice_index"] < stop)
     return {name: values[inside] for name, values in rows.items()}
+
+
+def fill_gaps(rows: np.ndarray[Any, Any], slice_index: Int32Array) -> np.ndarray[Any, Any]:
+    """Put slices at their places in a regular stack; slices that are not there are zero.
+
+    Args:
+        rows: Shape (n, H, W).
+        slice_index: Ascending z indices, shape (n,), n >= 1.
+
+    Returns:
+        Shape (last - first + 1, H, W), of the same dtype.
+    """
+    depth = int(slice_index[-1] - slice_index[0]) + 1
+    stack = np.zeros((depth, *rows.shape[1:]), rows.dtype)
+    stack[slice_index - slice_index[0]] = rows
+    return stack

@@ -16,6 +16,7 @@ from pipeline.config import PipelineConfig
 from pipeline.intensity import gray_to_hu, window_to_gray
 from pipeline.models.couinaudnet import prepare_input
 from pipeline.synthesis import apply_tumors, draw_tumors, slice_generator
+from pipeline.synthesis.dark_edges import darken_edges
 
 GAIN_RANGE = (0.85, 1.15)
 """Factor on the distance of each pixel from the liver's median."""
@@ -117,6 +118,8 @@ def make_sample(
     segments, liver_mask = healthy_map[window][flips], couinaud_map[window][flips] > 0
     hu = gray_to_hu(image[window][flips], grid.window_low_hu, grid.window_high_hu)
     hu = vary_intensity(rng, hu, liver_median_hu)
+    if config.synthesis.dark_edges and rng.random() < config.synthesis.dark_edges:
+        hu = darken_edges(rng, hu, liver_mask, grid.spacing_mm)
     spacing_mm = (float(slice_spacing_mm), grid.spacing_mm)
     drawn = draw_tumors(rng, segments, liver_median_hu, spacing_mm, config.synthesis)
     margin_px = config.couinaudnet.region_margin_mm / grid.spacing_mm

@@ -14,7 +14,8 @@ from pipeline.segmenter.dataset import (
     read_network_input,
 )
 from pipeline.segmenter.folders import SegmenterFolders
-from pipeline.segmenter.stack import fill_gaps, find_neighbors
+from pipeline.segmenter.stack import find_neighbors
+from pipeline.slabs import fill_gaps
 from tests.segmenter_cases import HEIGHT, WIDTH, disc, tiny_config, write_case
 
 

@@ -19,8 +19,7 @@ from pipeline.refinement.pathological_slices import PathologicalSlices, read_pat
 from pipeline.refinement.slab_refinement import RefinementCounts
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, pseudo_labels_schema
-from pipeline.segmenter.stack import fill_gaps
-from pipeline.slabs import VolumeRow, slab_name
+from pipeline.slabs import VolumeRow, fill_gaps, slab_name
 
 Rows = dict[str, np.ndarray[Any, Any]]
 

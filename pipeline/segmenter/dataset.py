@@ -22,9 +22,9 @@ from pipeline.intensity import normalize
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.cases import TrainingCase
 from pipeline.segmenter.folders import IMAGE_ENDING, SegmenterFolders
-from pipeline.segmenter.stack import fill_gaps, stack_channels
+from pipeline.segmenter.stack import stack_channels
 from pipeline.segmenter.synthetic_copies import copy_generator, paint_tumors
-from pipeline.slabs import VolumeRow, read_slices
+from pipeline.slabs import VolumeRow, fill_gaps, read_slices
 
 CHANNEL_NAME = "noNorm"
 """nnU-Net's name of channels that it takes as they are: our images are normalized already."""

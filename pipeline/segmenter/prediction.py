@@ -11,8 +11,9 @@ import numpy as np
 from pipeline.arrays import Float32Array
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.dataset import NetworkInput
-from pipeline.segmenter.stack import fill_gaps, stack_channels
+from pipeline.segmenter.stack import stack_channels
 from pipeline.segmenter.weights import read_segmenter
+from pipeline.slabs import fill_gaps
 
 if TYPE_CHECKING:
     import torch

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from pipeline.arrays import Float32Array, Int32Array, Int64Array
-
-
-def fill_gaps(rows: np.ndarray[Any, Any], slice_index: Int32Array) -> np.ndarray[Any, Any]:
-    """Put slices at their places in a regular stack; slices that are not there are zero.
-
-    Args:
-        rows: Shape (n, H, W).
-        slice_index: Ascending z indices, shape (n,), n >= 1.
-
-    Returns:
-        Shape (last - first + 1, H, W), of the same dtype.
-    """
-    depth = int(slice_index[-1] - slice_index[0]) + 1
-    stack = np.zeros((depth, *rows.shape[1:]), rows.dtype)
-    stack[slice_index - slice_index[0]] = rows
-    return stack
+from pipeline.slabs import fill_gaps
 
 
 def find_neighbors(slice_index: Int32Array, offset: int) -> Int64Array:

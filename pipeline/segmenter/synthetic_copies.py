@@ -10,7 +10,7 @@ from pipeline.arrays import BoolArray, Int32Array, UInt8Array
 from pipeline.config import GridConfig, SynthesisConfig
 from pipeline.intensity import gray_to_hu, window_to_gray
 from pipeline.segmenter.cases import TrainingCase
-from pipeline.segmenter.stack import fill_gaps
+from pipeline.slabs import fill_gaps
 from pipeline.synthesis.textured import draw_textured_tumor
 
 MAXIMUM_TUMORS = 10
