@@ -40,9 +40,8 @@ def main(config: PipelineConfig) -> int:
     os.environ.update(ENVIRONMENT)
     cpus = config.ray.cpus or 2 * side_by_side + 1  # for each training one and one for its data
     with ray_session(replace(config.ray, cpus=cpus)):
-        volumes = {
-            node.name: ingest_cohort(node.config, benchmark.sources, node.left_out) for node in comparison.cohorts()
-        }
+        ingest = partial(ingest_cohort, sources=benchmark.sources)
+        volumes = {node.name: ingest(node.config, left_out=node.left_out) for node in comparison.cohorts()}
         stale = comparison.find_stale(volumes)
         for arm, seed in comparison.nodes:
             print(f"{arm}, seed {seed}: {stale.get((arm, seed), 'done before')}", flush=True)

@@ -1,0 +1,194 @@
+"""How far a run is, from its folder alone: what is done, begun, set aside and left.
+
+A step that is done has a report. Of one that is begun, its outputs are counted: volumes, slabs or epochs, of as many as
+the steps before it have made.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pyarrow import fs
+
+from pipeline.archive.quarantine import read_rejections
+from pipeline.branch_folder import open_run_folder
+from pipeline.errors import RefusedInputError
+from pipeline.run_folder import RunFolder
+from pipeline.slabs import VolumeRow, read_volume_rows
+from pipeline.text_table import align
+from pipeline.training_history import COUINAUDNET, SEGMENTER, read_history
+
+
+@dataclass(frozen=True)
+class StepStatus:
+    """How far one step is.
+
+    Args:
+        step: Name of its job.
+        state: `done`, `begun` or `to do`.
+        finished: Outputs that are there.
+        expected: Outputs that there will be; None where nobody can know yet.
+        unit: What is counted.
+        seconds: What it took; None before it is done.
+        written: When it last wrote an output, in UTC; None if it has none.
+    """
+
+    step: str
+    state: str
+    finished: int
+    expected: int | None
+    unit: str
+    seconds: float | None = None
+    written: datetime | None = None
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far a run is.
+
+    Args:
+        steps: The method's steps in their order.
+        quarantined: Cases that were set aside, by reason code.
+    """
+
+    steps: tuple[StepStatus, ...]
+    quarantined: Mapping[str, int]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every step is done."""
+        return all(step.state == "done" for step in self.steps)
+
+
+@dataclass(frozen=True)
+class _Output:
+    """What a step leaves: the folder of its outputs, what is counted in it, and how many there will be."""
+
+    folder: str
+    unit: str
+    count: Callable[[RunFolder], int]
+    expect: Callable[[RunFolder, list[VolumeRow]], int | None]
+
+
+def read_status(uri: str) -> RunStatus:
+    """Read how far a run is; writes nothing.
+
+    Args:
+        uri: Run folder.
+
+    Raises:
+        RefusedInputError: If there is no run in the folder.
+    """
+    run = open_run_folder(uri)
+    if not run.exists("settings"):
+        raise RefusedInputError(f"{uri}: no run has begun in this folder")
+    volumes = read_volume_rows(run)
+    steps = tuple(_read_step(run, volumes, step, output) for step, output in _OUTPUTS.items())
+    return RunStatus(steps, dict(sorted(Counter(item.code for item in read_rejections(run)).items())))
+
+
+def format_status(status: RunStatus, now: datetime) -> str:
+    """Lay out a status for the console.
+
+    Args:
+        status: The status.
+        now: The time that ages are counted from.
+    """
+    rows = []
+    for step in status.steps:
+        expected = "?" if step.expected is None else step.expected
+        age = (
+            None if step.written is None or step.state == "done" else _format_age((now - step.written).total_seconds())
+        )
+        seconds = None if step.seconds is None else f"{step.seconds:.0f}"
+        rows.append([step.step, step.state, f"{step.finished}/{expected} {step.unit}", seconds, age])
+    parts = [align(["step", "state", "outputs", "seconds", "last written"], rows)]
+    if status.quarantined:
+        parts.append(align(["quarantined", "cases"], list(status.quarantined.items())))
+    return "\n\n".join(parts)
+
+
+def _format_age(seconds: float) -> str:
+    """Return an age in the unit that suits it.
+
+    Example:
+        >>> _format_age(40), _format_age(600), _format_age(9000)
+        ('40 s ago', '10 min ago', '2.5 h ago')
+    """
+    if seconds < 100:
+        return f"{max(0.0, seconds):.0f} s ago"
+    return f"{seconds / 60:.0f} min ago" if seconds < 6000 else f"{seconds / 3600:.1f} h ago"
+
+
+def _read_step(run: RunFolder, volumes: list[VolumeRow], step: str, output: _Output) -> StepStatus:
+    """Read how far one step is."""
+    finished, written = output.count(run), _last_written(run, output.folder)
+    if run.exists("reports", f"{step}.json"):
+        report = run.read_json("reports", f"{step}.json")
+        return StepStatus(step, "done", finished, finished, output.unit, report["seconds"], written)
+    state = "begun" if finished or run.names(output.folder) else "to do"
+    return StepStatus(step, state, finished, output.expect(run, volumes), output.unit, None, written)
+
+
+def _last_written(run: RunFolder, folder: str) -> datetime | None:
+    """Return when anything in a folder was last written; of tables with a folder per volume the newest of those."""
+    found = run.filesystem.get_file_info(fs.FileSelector(run.path(folder), allow_not_found=True))
+    times = [info.mtime_ns for info in found if info.mtime_ns]
+    return datetime.fromtimestamp(max(times) / 1e9, UTC) if times else None
+
+
+def _count_names(folder: str) -> Callable[[RunFolder], int]:
+    """Return what counts the members of a folder."""
+    return lambda run: len(run.names(folder))
+
+
+def _count_epochs(network: str) -> Callable[[RunFolder], int]:
+    """Return what counts the epochs of a training."""
+    return lambda run: len(read_history(run, network))
+
+
+def _setting(run: RunFolder, section: str, key: str) -> Any:
+    """Return a setting of the run; None before a step has used its section."""
+    path = ("settings", f"{section}.json")
+    return run.read_json(*path).get(key) if run.exists(*path) else None
+
+
+def _expect_volumes(*splits: str, pathological: bool = False) -> Callable[[RunFolder, list[VolumeRow]], int | None]:
+    """Return what counts the volumes of some splits, all if none is named; unknown until they are ingested."""
+
+    def expect(run: RunFolder, volumes: list[VolumeRow]) -> int | None:
+        if not run.exists("reports", "ingest.json"):
+            return None
+        return sum((not splits or row.split in splits) and not (pathological and row.healthy) for row in volumes)
+
+    return expect
+
+
+def _expect_epochs(section: str) -> Callable[[RunFolder, list[VolumeRow]], int | None]:
+    """Return what knows the length of a training; unknown where it is counted in steps."""
+    return lambda run, volumes: None if _setting(run, section, "steps") else _setting(run, section, "epochs")
+
+
+_OUTPUTS = {
+    "ingest": _Output("volumes", "volumes", _count_names("volumes"), lambda run, volumes: None),
+    "refine_image_labels": _Output("image_labels", "volumes", _count_names("image_labels"), _expect_volumes()),
+    "train_couinaudnet": _Output(COUINAUDNET, "epochs", _count_epochs(COUINAUDNET), _expect_epochs("couinaudnet")),
+    "predict_tumors": _Output(
+        "probabilities",
+        "volumes",
+        _count_names("probabilities"),
+        _expect_volumes("train", "validation", pathological=True),
+    ),
+    "refine_pixel_labels": _Output(
+        "pseudo_labels", "volumes", _count_names("pseudo_labels"), _expect_volumes("train", pathological=True)
+    ),
+    "train_segmenter": _Output(SEGMENTER, "epochs", _count_epochs(SEGMENTER), _expect_epochs("segmenter")),
+    "predict_segmentation": _Output(
+        "predictions", "volumes", _count_names("predictions"), _expect_volumes("validation", "test")
+    ),
+    "evaluate": _Output("evaluation", "files", _count_names("evaluation"), lambda run, volumes: 4),
+}

@@ -1,0 +1,70 @@
+"""The state of a run, from its folder alone."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from jobs import status as job
+from pipeline.archive.quarantine import Rejection, write_rejection
+from pipeline.config import PipelineConfig
+from pipeline.errors import RefusedInputError
+from pipeline.run_folder import RunFolder
+from pipeline.run_status import RunStatus, StepStatus, format_status, read_status
+from pipeline.training_history import COUINAUDNET, write_history
+
+from .couinaudnet_cases import write_case
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run in the middle of its first training; one case was set aside."""
+    run = RunFolder(str(tmp_path / "run"))
+    for volume_id, segments, split in (("a", (4,), "train"), ("b", (), "train"), ("c", (5,), "test")):
+        write_case(run, volume_id, segments, split)
+    write_rejection(run, Rejection("d", "MASK_SHAPE", "3 slices, expected 4", "decode"))
+    for step in ("ingest", "refine_image_labels"):
+        run.write_json({"seconds": 12.5}, "reports", f"{step}.json")
+    run.write_json({"epochs": 8, "steps": 0}, "settings", "couinaudnet.json")
+    write_history(run, COUINAUDNET, [{"epoch": 0}, {"epoch": 1}])
+    return run
+
+
+def by_name(run):
+    return {step.step: step for step in read_status(run.uri).steps}
+
+
+def test_done_begun_and_to_do_are_told_apart(run):
+    steps = by_name(run)
+    assert [step.state for step in steps.values()] == ["done", "done", "begun", *["to do"] * 5]
+    assert (steps["ingest"].finished, steps["ingest"].seconds) == (3, 12.5)
+    assert (steps["train_couinaudnet"].finished, steps["train_couinaudnet"].expected) == (2, 8)
+    assert abs(steps["train_couinaudnet"].written - datetime.now(UTC)) < timedelta(minutes=10)
+    assert read_status(run.uri).quarantined == {"MASK_SHAPE": 1}
+    assert not read_status(run.uri).complete
+
+
+def test_what_is_left_follows_from_the_volumes(run):
+    expected = {name: step.expected for name, step in by_name(run).items()}
+    assert expected["predict_tumors"] == expected["refine_pixel_labels"] == expected["predict_segmentation"] == 1
+    run.remove("reports", "ingest.json")
+    assert by_name(run)["predict_segmentation"].expected is None
+
+
+def test_table_says_when_a_step_last_wrote():
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    step = StepStatus("train_segmenter", "begun", 3, None, "epochs", None, now - timedelta(minutes=7))
+    lines = format_status(RunStatus((step,), {"LIVER_VOLUME": 2}), now).splitlines()
+    assert lines[1].split() == ["train_segmenter", "begun", "3/?", "epochs", "-", "7", "min", "ago"]
+    assert lines[-1].split() == ["LIVER_VOLUME", "2"]
+
+
+def test_job_prints_and_writes_nothing(run, capsys):
+    before = sorted(run.local().rglob("*"))
+    assert job.main(PipelineConfig(run=run.uri)) == 0
+    assert ["train_couinaudnet", "begun", "2/8"] in [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(run.local().rglob("*")) == before
+
+
+def test_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(RefusedInputError, match="no run has begun in this folder"):
+        read_status(str(tmp_path / "nothing"))
