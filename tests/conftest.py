@@ -1,12 +1,16 @@
-"""Shared fixtures: one Ray cluster for the whole test run."""
+"""Shared fixtures: one Ray cluster for the whole test run. No example of a property has a time limit of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from pipeline.config import RayConfig
+
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
 
 
 @pytest.fixture(scope="session")
