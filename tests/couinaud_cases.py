@@ -97,6 +97,6 @@ def train_tiny_network(folder: Path, epochs: int = 2, iterations: int = 2) -> Pa
             preprocess_case(folders, name)
         torch.manual_seed(0)
         trainer = SegmenterTrainer(plans, CONFIGURATION, "all", dataset, torch.device("cpu"))
-        trainer.configure(settings, lambda rows: None)
+        trainer.configure(settings, 0, lambda rows: None)
         trainer.run_training()
     return Path(trainer.output_folder_base)

@@ -50,7 +50,7 @@ def test_refusal_is_exit_two_with_one_line(arguments, words):
 
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_configuration_is_valid(name):
-    assert load_config(name).pixel_labels.threshold == 0.5
+    assert load_config(name).segmenter.normalization == "liver_median"
 
 
 def test_command_line_wins_over_the_configuration():

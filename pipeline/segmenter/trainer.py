@@ -182,6 +182,8 @@ class SegmenterTrainer(nnUNetTrainer):  # type: ignore[misc]
             "logging": self.logger.get_checkpoint(),
             "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
             "current_epoch": self.current_epoch + 1,
+            "init_args": self.my_init_kwargs,  # nnU-Net's own tools ask for these two
+            "trainer_name": type(self).__name__,
         }
         temporary = f"{filename}.tmp"
         torch.save(checkpoint, temporary)
