@@ -23,6 +23,16 @@ ARMS = {"none": "no refinement", "ilr": "ILR", "plr": "PLR", "ilr_plr": "ILR + P
 """The pseudo masks of the paper's Table 1 and how they are called."""
 
 
+def arm_titles(pixel_labels: Mapping[str, Any]) -> dict[str, str]:
+    """Return how the pseudo masks of a run are called.
+
+    Args:
+        pixel_labels: The run's settings of this section.
+    """
+    by_lesion = pixel_labels.get("method") == "lesions"
+    return {**ARMS, "ilr_plr": "ILR + lesions"} if by_lesion else ARMS
+
+
 @dataclass(frozen=True)
 class CaseResult:
     """One volume's prediction against its reference, on the volume's own grid.

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.case_results import ARMS, CaseResult, LabelResult
+from pipeline.case_results import ARMS, CaseResult, LabelResult, arm_titles
 from pipeline.config import PipelineConfig
 from pipeline.evaluation_rows import (
     CASE_COLUMNS,
@@ -142,13 +142,15 @@ def format_table(summary: Mapping[str, Any]) -> str:
         if values["n_cases"]
     ]
     masks = summary["pseudo_masks"]
+    titles = arm_titles(summary["config"]["pixel_labels"])
     arms = [
-        [title, masks["n_cases"], masks[arm]["dice_per_case"], masks[arm]["dice_global"]] for arm, title in ARMS.items()
+        [title, masks["n_cases"], masks[arm]["dice_per_case"], masks[arm]["dice_global"]]
+        for arm, title in titles.items()
     ]
     labels = summary["image_labels"]
     slices = sum(labels["before"][cell] for cell in LabelConfusion.__match_args__)
     wrong = [[name, slices, labels[key]["wrong"]] for name, key in (("before ILR", "before"), ("after ILR", "after"))]
-    dice, width = ["cases", "Dice per case", "Dice global"], len(max(ARMS.values(), key=len))
+    dice, width = ["cases", "Dice per case", "Dice global"], len(max(titles.values(), key=len))
     tables = [
         align(["segmenter", *dice, "lesion F1", "F1, IoU>0.5"], segmenter, width),
         align(["pseudo masks", *dice], arms, width),

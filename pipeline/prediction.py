@@ -1,4 +1,4 @@
-"""Tumor probabilities of pathological slices, inside the segments that their labels name."""
+"""Tumor probabilities of slices, inside the segments that their labels name or in the whole liver."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.arrays import BoolArray, Float32Array, Int64Array, UInt8Array
+from pipeline.config import PipelineConfig
 from pipeline.image_labels import select_named_pixels
 from pipeline.pixel_labels import quantize_probability
+from pipeline.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from pipeline.models.couinaudnet import CouinaudNet
@@ -48,6 +50,50 @@ def find_regions(couinaud_map: UInt8Array, refined_label: BoolArray, predict_rel
     masks = select_named_pixels(couinaud_map[rows], refined_label[rows])
     nowhere = ~masks.any(axis=(1, 2), keepdims=True)
     return PredictionRegions(rows, np.where(nowhere, couinaud_map[rows] > 0, masks), named[rows])
+
+
+class TumorSpotter:
+    """The trained CouinaudNet of a run, loaded once.
+
+    Args:
+        run: Run folder with a trained CouinaudNet.
+        config: Settings; names the grid and the slices per forward pass.
+        device: Where to predict.
+    """
+
+    def __init__(self, run: RunFolder, config: PipelineConfig, device: str) -> None:
+        from pipeline.models.checkpoint import load_couinaudnet
+
+        model, self._network = load_couinaudnet(run)
+        self._model = model.to(device)
+        self._config = config
+        self._device = device
+
+    @property
+    def context_slices(self) -> int:
+        """Neighbors c on each side that the networks see."""
+        return int(self._network["context_slices"])
+
+    def predict(
+        self, image: UInt8Array, liver_mask: BoolArray, liver_median_hu: Float32Array, regions: BoolArray
+    ) -> UInt8Array:
+        """Predict slices.
+
+        Args:
+            image: Gray values with neighbors, shape (n, 2 c + 1, H, W).
+            liver_mask: Same shape.
+            liver_median_hu: Median liver HU of each slice's volume, shape (n,).
+            regions: Where to look for tumors, shape (n, H, W).
+
+        Returns:
+            Levels round(255 * o_k), 0 outside the region, shape (n, H, W).
+        """
+        from pipeline.models.couinaudnet import prepare_input
+
+        normalization, sigma = self._network["normalization"], self._network["smoothing_sigma_px"]
+        images = prepare_input(image, liver_mask, liver_median_hu, self._config.grid, normalization, sigma)
+        batch_size = self._config.couinaudnet.prediction_batch_size
+        return predict_probability(self._model, images, regions, batch_size, self._device)
 
 
 def predict_probability(

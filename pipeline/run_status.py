@@ -161,6 +161,7 @@ def _expect_volumes(*splits: str, pathological: bool = False) -> Callable[[RunFo
     """Return what counts the volumes of some splits, all if none is named; unknown until they are ingested."""
 
     def expect(run: RunFolder, volumes: list[VolumeRow]) -> int | None:
+        """Count them once they are all there."""
         if not run.exists("reports", "ingest.json"):
             return None
         return sum((not splits or row.split in splits) and not (pathological and row.healthy) for row in volumes)

@@ -164,6 +164,14 @@ def test_console_table_is_plain_and_narrow(evaluated):
     ]  # fmt: skip
 
 
+def test_masks_that_were_refined_lesion_by_lesion_are_not_called_plr(evaluated):
+    summary = evaluated[2]
+    by_lesion = {**summary["config"]["pixel_labels"], "method": "lesions"}
+    table = format_table({**summary, "config": {**summary["config"], "pixel_labels": by_lesion}})
+    assert "ILR + lesions" in table
+    assert "ILR + PLR" not in table
+
+
 def test_missing_prediction_is_named(tmp_path):
     config, _ = write_run(tmp_path)
     RunFolder(config.run).remove("predictions", "test_1.nii.gz")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.config import PixelLabelConfig
-from pipeline.refinement.lesion_consistency import refine_lesions, smooth_inside
+from pipeline.refinement.lesion_consistency import refine_lesions
+from pipeline.smoothing import smooth_inside
 
 SHAPE, SPACING_MM = (12, 40, 40), (3.0, 2.0, 2.0)
 CONFIG = PixelLabelConfig(method="lesions")

@@ -15,6 +15,7 @@ from pipeline.arrays import BoolArray, Float32Array, UInt8Array
 from pipeline.config import GridConfig
 from pipeline.intensity import normalize
 from pipeline.models.unet import UNet
+from pipeline.smoothing import smooth_inside
 
 
 class CouinaudNet(nn.Module):
@@ -96,9 +97,5 @@ def prepare_input(
     values = normalize(image, liver_mask, liver_median_hu, grid, normalization)
     if smoothing_sigma_px == 0:
         return values
-    from scipy.ndimage import gaussian_filter
-
     sigma = (0.0,) * (image.ndim - 2) + (smoothing_sigma_px,) * 2
-    weight = gaussian_filter(liver_mask.astype("float32"), sigma)
-    smoothed: Float32Array = gaussian_filter(values, sigma) / weight.clip(min=1e-6)
-    return smoothed * liver_mask
+    return smooth_inside(values, liver_mask, sigma)

@@ -10,6 +10,8 @@ import numpy as np
 
 from pipeline.arrays import SEGMENT_COUNT, BoolArray, Float32Array, UInt8Array
 from pipeline.config import PixelLabelConfig
+from pipeline.geometry import liver_box
+from pipeline.smoothing import smooth_inside
 
 LESION_SIGMA_MM = 3.0
 """Gaussian under which a lesion's peak is measured: about the size from which tumors are reported."""
@@ -17,9 +19,8 @@ REQUIRED_SHARE = 0.5
 """Where a named segment's highest peak is low, its threshold is this share of it, so that something is found there."""
 MINIMUM_PROBABILITY = 0.02
 """What is never called a tumor, whatever the label says."""
-_LEAST_WEIGHT = 0.2
-_REACH = 3.0
-"""Standard deviations after which the Gaussian is cut off."""
+_LEAST_WEIGHT, _REACH = 0.2, 3.0
+"""Of the Gaussians; see `smooth_inside`."""
 _TOUCHING = np.ones((3, 3, 3))
 """Voxels that share a corner belong to one lesion."""
 
@@ -54,11 +55,12 @@ def refine_lesions(
     refined = np.zeros_like(region)
     if not region.any():
         return refined
-    box = _bounding_box(region)
+    box = liver_box(region)
     region, segment = region[box], named_map[box]
     tissue = np.where(relative_hu[box] >= config.minimum_relative_hu, probability[box], np.float32(0))
-    axial = smooth_inside(tissue, region, (config.smoothing_mm / spacing_mm[0], 0.0, 0.0))
-    height = smooth_inside(tissue, region, tuple(LESION_SIGMA_MM / step for step in spacing_mm))
+    along_z = (config.smoothing_mm / spacing_mm[0], 0.0, 0.0)
+    in_space = tuple(LESION_SIGMA_MM / step for step in spacing_mm)
+    axial, height = (smooth_inside(tissue, region, sigma, _LEAST_WEIGHT, _REACH) for sigma in (along_z, in_space))
     peak = np.zeros(SEGMENT_COUNT + 1, np.float32)
     np.maximum.at(peak, segment[region], height[region])
     threshold = np.maximum(np.minimum(config.threshold, REQUIRED_SHARE * peak), MINIMUM_PROBABILITY)
@@ -69,32 +71,3 @@ def refine_lesions(
     kept: BoolArray = np.any((reached > 0) & (reached >= config.lesion_share * peak), axis=1)
     refined[box] = np.take(kept, lesions)
     return refined
-
-
-def smooth_inside(values: Float32Array, region: BoolArray, sigma: tuple[float, ...]) -> Float32Array:
-    """Return values smoothed by a Gaussian inside a region, without darkening at its border.
-
-    The smoothed values are divided by the share of the Gaussian that lies in the region, or by 0.2 if that is less.
-
-    Args:
-        values: Zero outside the region, shape (n, H, W).
-        region: Same shape.
-        sigma: Standard deviations in voxels along the axes.
-
-    Returns:
-        float32, same shape; zero outside the region.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    weight = gaussian_filter(region.astype(np.float32), sigma, mode="constant", truncate=_REACH)
-    smoothed = gaussian_filter(values, sigma, mode="constant", truncate=_REACH)
-    return np.where(region, smoothed / np.maximum(weight, np.float32(_LEAST_WEIGHT)), np.float32(0))
-
-
-def _bounding_box(region: BoolArray) -> tuple[slice, ...]:
-    """Return the smallest box that holds all true voxels."""
-    box = []
-    for axis in range(region.ndim):
-        inside = np.flatnonzero(region.any(axis=tuple(other for other in range(region.ndim) if other != axis)))
-        box.append(slice(int(inside[0]), int(inside[-1]) + 1))
-    return tuple(box)

@@ -26,14 +26,19 @@ class PathologicalSlices:
     Args:
         slab: Slab number.
         slice_index: All slices of the slab, ascending, shape (n,).
-        pathological: Whether the refined label names a segment, shape (n,).
+        refined_label: Segments that the labels name after ILR, shape (n, 8).
         probability: Stored levels of o_k of the m pathological slices, shape (m, H, W).
     """
 
     slab: int
     slice_index: Int32Array
-    pathological: BoolArray
+    refined_label: BoolArray
     probability: UInt8Array
+
+    @property
+    def pathological(self) -> BoolArray:
+        """Whether the refined label names a segment, shape (n,)."""
+        return np.asarray(self.refined_label.any(axis=1))
 
     def between(self, start: int, stop: int) -> tuple[UInt8Array, Int32Array]:
         """Return probabilities and indices of the pathological slices in [start, stop), without a copy."""
@@ -54,15 +59,14 @@ def read_pathological_slices(run: RunFolder, grid: GridConfig, volume_id: str, s
     labels = _read_rows(run, "image_labels", volume_id, slab, ["refined_label"], grid)
     rows = _read_rows(run, "probabilities", volume_id, slab, ["tumor_probability"], grid)
     slice_index = labels["slice_index"]
-    pathological: BoolArray = np.any(labels["refined_label"], axis=1)
-    wanted = slice_index[pathological]
+    wanted = slice_index[labels["refined_label"].any(axis=1)]
     missing = np.setdiff1d(wanted, rows["slice_index"])
     if missing.size:
         raise _reject("SLICE_MISSING", f"slices {missing.tolist()} are pathological but have no probability")
     probability = rows["tumor_probability"]
     if len(wanted) < len(probability):
         probability = probability[np.isin(rows["slice_index"], wanted)]
-    return PathologicalSlices(slab, slice_index, pathological, probability)
+    return PathologicalSlices(slab, slice_index, labels["refined_label"], probability)
 
 
 def _read_rows(

@@ -12,14 +12,13 @@ from pipeline.config import GridConfig, PixelLabelConfig
 from pipeline.errors import CaseError
 from pipeline.image_labels import select_named_pixels
 from pipeline.intensity import gray_to_hu
-from pipeline.labeled_slices import read_labeled_slab
 from pipeline.pixel_labels import compute_continuity_index, threshold_level, window_radius
 from pipeline.refinement.lesion_consistency import refine_lesions
 from pipeline.refinement.pathological_slices import PathologicalSlices, read_pathological_slices
 from pipeline.refinement.slab_refinement import RefinementCounts
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, pseudo_labels_schema
-from pipeline.slabs import VolumeRow, fill_gaps, slab_name
+from pipeline.slabs import VolumeRow, fill_gaps, read_slab, slab_name
 
 Rows = dict[str, np.ndarray[Any, Any]]
 
@@ -70,12 +69,12 @@ def _read_pixels(run: RunFolder, volume: VolumeRow, slabs: Sequence[Pathological
     """Return probability levels, named segments and gray values of all slices, healthy ones without the first two."""
     parts = []
     for slab in slabs:
-        slices = read_labeled_slab(run, volume.volume_id, slab.slab, ["image", "couinaud_map"])
+        slices = read_slab(run, "slices", volume.volume_id, slab.slab, ["slice_index", "image", "couinaud_map"])
         if not np.array_equal(slices["slice_index"], slab.slice_index):
             raise CaseError("SLICE_MISSING", f"slab {slab.slab}: labels and slices differ", "refine_pixel_labels")
         levels = np.zeros_like(slices["image"])
         levels[slab.pathological] = slab.probability
-        named = select_named_pixels(slices["couinaud_map"], slices["refined_label"])
+        named = select_named_pixels(slices["couinaud_map"], slab.refined_label)
         parts.append(
             {"probability": levels, "named_map": slices["couinaud_map"] * named, "image": slices["image"]},
         )

@@ -87,8 +87,8 @@ def draw_example(example: Example, grid: GridConfig) -> bytes:
     reference, masks = example.masks.get("reference"), example.masks
     panels = [Panel("CT"), Panel("Couinaud segments", segments=True)]
     if "pseudo_mask" in masks:
-        panels.append(Panel("pseudo mask before PLR", filled=masks["pseudo_mask"], solid=reference))
-        panels.append(Panel("pseudo mask after PLR", filled=masks["refined_mask"], solid=reference))
+        panels.append(Panel("pseudo mask before refinement", filled=masks["pseudo_mask"], solid=reference))
+        panels.append(Panel("pseudo mask after refinement", filled=masks["refined_mask"], solid=reference))
     if "prediction" in masks:
         title = "prediction" if reference is None else "prediction and reference"
         panels.append(Panel(title, dashed=masks["prediction"], solid=reference))

@@ -38,7 +38,7 @@ def make_pictures_section(run: RunFolder, grid: GridConfig, volumes: Sequence[Vo
         figures.append(make_figure(draw_example(example, grid), _PREDICTED_DESCRIPTION, text))
     for name in pick_spread(train, TRAIN_EXAMPLES):
         example = load_train_example(run, rows[name])
-        arms = {"dice_ilr": "Dice of the volume before PLR", "dice_ilr_plr": "after PLR"}
+        arms = {"dice_ilr": "Dice of the volume before refinement", "dice_ilr_plr": "after"}
         text = describe_example(example, _name_dice(pseudo.get(name, {}), arms))
         figures.append(make_figure(draw_example(example, grid), _TRAIN_DESCRIPTION, text))
     return f"{make_note(_PICTURES_NOTE)}\n{_make_legend()}\n" + "\n".join(figures) if figures else ""
@@ -52,7 +52,8 @@ _PICTURES_NOTE = (
 
 _PREDICTED_DESCRIPTION = "One liver slice three times: CT; Couinaud segments; outlines of prediction and reference"
 _TRAIN_DESCRIPTION = (
-    "One liver slice four times: CT; Couinaud segments; pseudo mask before and after PLR, with the reference's outline"
+    "One liver slice four times: CT; Couinaud segments; pseudo mask before and after refinement, with the reference's"
+    " outline"
 )
 
 _SAMPLE = '<li><svg viewBox="0 0 36 14" aria-hidden="true">{drawing}</svg>{name}</li>'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.case_results import ARMS
+from pipeline.case_results import arm_titles
 from pipeline.evaluation_rows import read_rows
 from pipeline.report.tables import format_number, make_cards, make_details, make_note, make_table
 from pipeline.run_folder import RunFolder
@@ -96,10 +96,11 @@ def make_labels_section(run: RunFolder, summary: Mapping[str, Any]) -> str:
     if not summary:
         return ""
     masks, labels = summary["pseudo_masks"], summary["image_labels"]
-    arms = [{"arm": title, **masks[arm]} for arm, title in ARMS.items()]
+    titles = arm_titles(summary["config"]["pixel_labels"])
+    arms = [{"arm": title, **masks[arm]} for arm, title in titles.items()]
     confusion = [{"when": f"{when} ILR", **labels[when]} for when in ("before", "after")]
     reasons = sorted({f"{row['arm']}: {row['reason']}." for row in arms if "reason" in row})
-    columns = {"volume_id": "Volume", **{f"dice_{arm}": title for arm, title in ARMS.items()}}
+    columns = {"volume_id": "Volume", **{f"dice_{arm}": title for arm, title in titles.items()}}
     basis = "pathological volumes with a reference"
     return "\n".join(
         [

@@ -111,7 +111,7 @@ def measure_pseudo_masks(
 
     Args:
         results: Results of an arm.
-        stage: `before` or `after` PLR.
+        stage: `before` or `after` refinement.
         apart: Volumes to leave out.
     """
     counts = [

@@ -117,8 +117,8 @@ def format_lesions(arms: Mapping[str, Arm], results: ResultsByArm) -> str:
 
 
 def format_pseudo_masks(arms: Mapping[str, Arm], results: ResultsByArm, apart: Sequence[str]) -> str:
-    """Return the table of the pseudo masks before and after PLR: per case / global, and without the cases apart."""
-    without = [f"{stage} PLR, without {', '.join(apart)}" for stage in ("before", "after")] if apart else []
+    """Return the table of the pseudo masks before and after refinement: per case / global, also without cases apart."""
+    without = [f"{stage}, without {', '.join(apart)}" for stage in ("before", "after")] if apart else []
     rows = []
     for name, values in results.items():
         if arms[name].same_as or not all(result["pseudo_masks"] for result in values):
@@ -129,7 +129,7 @@ def format_pseudo_masks(arms: Mapping[str, Arm], results: ResultsByArm, apart: S
             for stage in ("before", "after")
         ]
         rows.append([arms[name].title, *figures])
-    return format_table(["pseudo masks", "before PLR", "after PLR", *without], rows)
+    return format_table(["pseudo masks", "before refinement", "after", *without], rows)
 
 
 def format_labels(arms: Mapping[str, Arm], results: ResultsByArm) -> str:

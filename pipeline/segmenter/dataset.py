@@ -54,15 +54,15 @@ class NetworkInput:
 
 def read_network_input(run: RunFolder, volume: VolumeRow, config: PipelineConfig) -> NetworkInput:
     """Read and normalize all liver slices of a volume."""
-    return _normalize_slices(_read_slices(run, volume, config), volume, config)
+    return normalize_slices(read_liver_slices(run, volume, config), volume, config)
 
 
-def _read_slices(run: RunFolder, volume: VolumeRow, config: PipelineConfig) -> Rows:
-    """Read what the segmenter needs of `slices/`."""
+def read_liver_slices(run: RunFolder, volume: VolumeRow, config: PipelineConfig) -> Rows:
+    """Read gray values, Couinaud map and the liver's median of all liver slices of a volume, with `slice_index`."""
     return _read_all(run, "slices", volume, config, ["image", "couinaud_map", "liver_median_hu"])
 
 
-def _normalize_slices(rows: Rows, volume: VolumeRow, config: PipelineConfig) -> NetworkInput:
+def normalize_slices(rows: Rows, volume: VolumeRow, config: PipelineConfig) -> NetworkInput:
     """Turn gray values into network input."""
     liver_mask = rows["couinaud_map"] > 0
     median = rows["liver_median_hu"]
@@ -104,13 +104,13 @@ def _read_all(run: RunFolder, table: str, volume: VolumeRow, config: PipelineCon
 def export_case(run: RunFolder, case: TrainingCase, config: PipelineConfig) -> None:
     """Write channels and label of one case into the raw data set, each by rename."""
     folders = SegmenterFolders.of(run)
-    rows = _read_slices(run, case.volume, config)
+    rows = read_liver_slices(run, case.volume, config)
     index = rows["slice_index"]
     label = read_label(run, case.volume, config, index)
     if case.copy:
         liver_mask, rng = rows["couinaud_map"] > 0, copy_generator(config.seed, case)
         rows["image"], label = paint_tumors(rows["image"], liver_mask, index, case, rng, config.grid, config.synthesis)
-    slices = _normalize_slices(rows, case.volume, config)
+    slices = normalize_slices(rows, case.volume, config)
     for channel, stack in enumerate(stack_channels(slices.image, index, config.segmenter.context_slices)):
         _write_image(stack, slices.spacing_mm, folders.image(case.case_id, channel))
     _write_image(fill_gaps(label.astype(np.uint8), index), slices.spacing_mm, folders.label(case.case_id))

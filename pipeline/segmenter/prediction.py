@@ -14,6 +14,7 @@ from pipeline.segmenter.dataset import NetworkInput
 from pipeline.segmenter.stack import stack_channels
 from pipeline.segmenter.weights import read_segmenter
 from pipeline.slabs import fill_gaps
+from pipeline.smoothing import smooth_inside
 
 if TYPE_CHECKING:
     import torch
@@ -34,15 +35,11 @@ def smooth_across_slices(probability: Float32Array, slices: NetworkInput, sigma_
     Returns:
         float32, shape (n, H, W), in [0, 1]; zero outside the liver.
     """
-    from scipy.ndimage import gaussian_filter1d
-
     if not sigma_mm:
         return probability
-    sigma = sigma_mm / slices.spacing_mm[0]
-    liver = fill_gaps(slices.liver_mask, slices.slice_index).astype(np.float32)
-    weighted = fill_gaps(probability, slices.slice_index) * liver
-    total, weight = (gaussian_filter1d(stack, sigma, axis=0, mode="constant") for stack in (weighted, liver))
-    smooth = np.divide(total, weight, out=np.zeros_like(total), where=liver > 0)
+    liver = fill_gaps(slices.liver_mask, slices.slice_index)
+    stack = fill_gaps(probability, slices.slice_index) * liver
+    smooth = smooth_inside(stack, liver, (sigma_mm / slices.spacing_mm[0], 0.0, 0.0))
     return np.clip(smooth[slices.slice_index - slices.slice_index[0]], 0, 1)
 
 

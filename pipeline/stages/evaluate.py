@@ -16,8 +16,8 @@ from pipeline.stages.base import Row, Stage
 from pipeline.stages.session import work_items
 
 
-class EvaluateSegmentation(Stage):
-    """Compare one predicted volume with its reference on its own grid.
+class VolumeResult(Stage):
+    """A stage that takes volumes by name and gives a result of each as text.
 
     Args:
         run: Run folder.
@@ -31,6 +31,10 @@ class EvaluateSegmentation(Stage):
         self.run = run
         self.volumes = volumes
 
+
+class EvaluateSegmentation(VolumeResult):
+    """Compare one predicted volume with its reference on its own grid."""
+
     def process(self, row: Row) -> Iterator[Row]:
         """Give one `CaseResult` as text."""
         volume = self.volumes[row["volume_id"]]
@@ -41,7 +45,7 @@ class EvaluateSegmentation(Stage):
         yield {"volume_id": volume.volume_id, "result": result.to_json()}
 
 
-class EvaluateLabels(Stage):
+class EvaluateLabels(VolumeResult):
     """Compare one volume's image labels and, in the train split, its pseudo masks with the reference.
 
     Args:
@@ -50,13 +54,9 @@ class EvaluateLabels(Stage):
         volumes: The volumes that work items may name, with reference and a label that names a segment.
     """
 
-    reads = ("volume_id",)
-    emits = ("volume_id", "result")
-
     def __init__(self, run: RunFolder, config: PipelineConfig, volumes: dict[str, VolumeRow]) -> None:
-        self.run = run
+        super().__init__(run, volumes)
         self.config = config
-        self.volumes = volumes
 
     def process(self, row: Row) -> Iterator[Row]:
         """Give one `LabelResult` as text."""

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 from pipeline.arrays import BoolArray, Float32Array
 from pipeline.config import PipelineConfig
 from pipeline.geometry import to_native
+from pipeline.prediction import TumorSpotter
 from pipeline.run_folder import RunFolder
-from pipeline.segmenter.dataset import NetworkInput, read_network_input
-from pipeline.segmenter.second_opinion import WholeLiverSpotter, find_dark, weigh_opinions
+from pipeline.segmenter.dataset import NetworkInput, normalize_slices, read_liver_slices
+from pipeline.segmenter.ensemble import combine_probabilities, find_dark, spot_whole_liver
 from pipeline.slabs import VolumeRow
 from pipeline.stages.base import Row, Stage
 from pipeline.stages.session import work_items
@@ -46,7 +47,7 @@ class PredictSegmentation(Stage):
         self.config = config
         self.volumes = volumes
         self._predictor: TumorPredictor | None = None
-        self._spotter: WholeLiverSpotter | None = None
+        self._spotter: TumorSpotter | None = None
 
     def setup(self) -> None:
         """Load the segmenter, and CouinaudNet if it is asked too, once per actor."""
@@ -60,7 +61,7 @@ class PredictSegmentation(Stage):
         torch.set_num_threads(max(1, int(settings.cpus_per_worker)))
         device = torch.device("cuda", 0) if settings.use_gpu else torch.device("cpu")
         if settings.couinaudnet_share:
-            self._spotter = WholeLiverSpotter(self.run, self.config, device)
+            self._spotter = TumorSpotter(self.run, self.config, device.type)
         self._predictor = TumorPredictor(self.run, settings.mirroring, device)
 
     def process(self, row: Row) -> Iterator[Row]:
@@ -83,11 +84,12 @@ class PredictSegmentation(Stage):
     def predict(self, volume: VolumeRow) -> tuple[NetworkInput, Float32Array]:
         """Return the liver slices of a volume and their tumor probability, shape (n, H, W)."""
         assert self._predictor is not None, "setup comes first"
-        slices = read_network_input(self.run, volume, self.config)
+        settings, rows = self.config.segmenter, read_liver_slices(self.run, volume, self.config)
+        slices = normalize_slices(rows, volume, self.config)
         segmented = self._predictor.predict(slices)
-        spotted = self._spotter.predict(volume) if self._spotter else None
-        dark = find_dark(self.run, volume, self.config)
-        return slices, weigh_opinions(segmented, spotted, dark, slices, self.config.segmenter)
+        spotted = spot_whole_liver(self._spotter, rows) if self._spotter else None
+        dark = find_dark(rows, self.config.grid, settings)
+        return slices, combine_probabilities(segmented, spotted, dark, slices, settings)
 
 
 def native_geometry(volume: VolumeRow) -> Geometry:

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.labeled_slices import read_labeled_slab, read_neighbors
-from pipeline.prediction import find_regions, predict_probability
+from pipeline.prediction import TumorSpotter, find_regions
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, probabilities_schema
 from pipeline.slabs import slab_name
@@ -18,8 +18,6 @@ from pipeline.stages.base import Row, Stage
 
 if TYPE_CHECKING:
     import ray.data
-
-    from pipeline.models.couinaudnet import CouinaudNet
 
 
 class PredictTumors(Stage):
@@ -36,17 +34,13 @@ class PredictTumors(Stage):
     def __init__(self, run: RunFolder, config: PipelineConfig) -> None:
         self.run = run
         self.config = config
-        self.device = "cuda" if config.couinaudnet.use_gpu else "cpu"
-        self.model: CouinaudNet | None = None
-        self.network: dict[str, Any] = {}
+        self.spotter: TumorSpotter | None = None
 
     def setup(self) -> None:
         """Load the networks, once."""
-        from pipeline.models.checkpoint import load_couinaudnet
-
-        if self.model is None:
-            model, self.network = load_couinaudnet(self.run)
-            self.model = model.to(self.device)
+        if self.spotter is None:
+            device = "cuda" if self.config.couinaudnet.use_gpu else "cpu"
+            self.spotter = TumorSpotter(self.run, self.config, device)
 
     def process(self, row: Row) -> Iterator[Row]:
         """Predict the slices of one slab; give the work item on."""
@@ -60,24 +54,15 @@ class PredictTumors(Stage):
 
     def _predict(self, volume_id: str, slab: int, columns: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
         """Return the columns of `probabilities/` for the columns of a slab."""
-        from pipeline.models.couinaudnet import prepare_input
-
-        assert self.model is not None, "setup runs before process"
-        net = self.config.couinaudnet
-        regions = find_regions(columns["couinaud_map"], columns["refined_label"], net.predict_relabeled)
+        assert self.spotter is not None, "setup runs before process"
+        predict_relabeled = self.config.couinaudnet.predict_relabeled
+        regions = find_regions(columns["couinaud_map"], columns["refined_label"], predict_relabeled)
         chosen = {name: values[regions.rows] for name, values in columns.items()}
-        seen = ("image", "couinaud_map")
-        context = self.network["context_slices"]
+        seen, context = ("image", "couinaud_map"), self.spotter.context_slices
         pixels = read_neighbors(self.run, volume_id, slab, chosen["slice_index"], seen, context)
-        images = prepare_input(
-            pixels["image"],
-            pixels["couinaud_map"] > 0,
-            chosen["liver_median_hu"],
-            self.config.grid,
-            self.network["normalization"],
-            self.network["smoothing_sigma_px"],
+        levels = self.spotter.predict(
+            pixels["image"], pixels["couinaud_map"] > 0, chosen["liver_median_hu"], regions.masks
         )
-        levels = predict_probability(self.model, images, regions.masks, net.prediction_batch_size, self.device)
         return {
             "volume_id": chosen["volume_id"],
             "slice_index": chosen["slice_index"],

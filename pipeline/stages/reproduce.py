@@ -24,8 +24,8 @@ from pipeline.reproduce.results import describe_case
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, probabilities_schema
 from pipeline.slabs import VolumeRow, read_volume_rows, slab_name
-from pipeline.stages.base import Row, Stage
-from pipeline.stages.evaluate import EvaluateSegmentation, evaluate_volumes
+from pipeline.stages.base import Row
+from pipeline.stages.evaluate import EvaluateSegmentation, VolumeResult, evaluate_volumes
 from pipeline.stages.find_cases import find_cases
 from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases, remove_volume
 from pipeline.stages.predict_segmentation import PREDICTED_SPLITS, PredictSegmentation
@@ -156,20 +156,8 @@ def _predict_in_actors(
     yield from predicted.iter_rows()
 
 
-class CountWeakLabels(Stage):
-    """Compare the slice labels and pseudo masks of one training volume with its reference, as far as they are there.
-
-    Args:
-        run: Run folder of an arm.
-        volumes: The volumes that work items may name, with reference and a label that names a segment.
-    """
-
-    reads = ("volume_id",)
-    emits = ("volume_id", "result")
-
-    def __init__(self, run: RunFolder, volumes: dict[str, VolumeRow]) -> None:
-        self.run = run
-        self.volumes = volumes
+class CountWeakLabels(VolumeResult):
+    """Compare the slice labels and pseudo masks of one training volume with its reference, as far as they are there."""
 
     def process(self, row: Row) -> Iterator[Row]:
         """Give counts by table as text."""
@@ -197,8 +185,8 @@ def measure_arm(run: RunFolder) -> dict[str, Any]:
 
     Returns:
         `cases`, one entry per test and validation volume, and for the pathological training volumes `pseudo_masks`
-        (intersection, prediction and reference pixels before and after PLR) and `image_labels` (true positive, false
-        positive, false negative and true negative slices before and after ILR); empty if the arm has none.
+        (intersection, prediction and reference pixels before and after refinement) and `image_labels` (true positive,
+        false positive, false negative and true negative slices before and after ILR); empty if the arm has none.
     """
     predicted = {row.volume_id: row for row in read_volume_rows(run, *PREDICTED_SPLITS)}
     require_predictions(run, list(predicted.values()))

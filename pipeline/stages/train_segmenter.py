@@ -156,6 +156,7 @@ def _train_on_worker(settings: dict[str, Any]) -> None:
     writer = HistoryWriter(run) if ray.train.get_context().get_world_rank() == 0 else None
 
     def on_epoch(history: list[EpochRow]) -> None:
+        """Keep the history, and tell Ray Train."""
         if writer is not None:
             writer.write(history)
         ray.train.report(history[-1])

@@ -1,21 +1,17 @@
-"""What is done with the segmenter's probability: CouinaudNet's share of the mean, dark tissue, smoothing."""
-
-from dataclasses import replace
+"""The segmenter and CouinaudNet together: shares of the mean, dark tissue, and CouinaudNet in the whole liver."""
 
 import numpy as np
 import pytest
-import torch
 
 from pipeline.config import SegmenterConfig
 from pipeline.models import checkpoint
+from pipeline.prediction import TumorSpotter
 from pipeline.run_folder import RunFolder
-from pipeline.segmenter.dataset import NetworkInput
-from pipeline.segmenter.second_opinion import WholeLiverSpotter, find_dark, weigh_opinions
+from pipeline.segmenter.dataset import NetworkInput, read_liver_slices
+from pipeline.segmenter.ensemble import combine_probabilities, find_dark, spot_whole_liver
 from pipeline.training import make_optimizer
 
 from .couinaudnet_cases import HEIGHT, WIDTH, draw_couinaud_map, tiny_config, write_case
-
-CPU = torch.device("cpu")
 
 
 def four_pixels(*values):
@@ -33,9 +29,9 @@ def test_mean_of_both_networks_where_it_is_not_dark(share, expected):
     segmented, spotted = four_pixels(0.2, 0.8, 0.9, 0.0), four_pixels(1.0, 0.0, 0.9, 1.0)
     dark = four_pixels(0, 0, 1, 0) > 0
     config = SegmenterConfig(couinaudnet_share=share)
-    mean = weigh_opinions(segmented, spotted, dark, slices_of((1, 1, 4)), config)
+    mean = combine_probabilities(segmented, spotted, dark, slices_of((1, 1, 4)), config)
     np.testing.assert_allclose(mean.ravel(), expected, atol=1e-6)
-    alone = weigh_opinions(segmented, None, dark, slices_of((1, 1, 4)), config)
+    alone = combine_probabilities(segmented, None, dark, slices_of((1, 1, 4)), config)
     np.testing.assert_allclose(alone.ravel(), [0.2, 0.8, 0, 0], atol=1e-6)
 
 
@@ -60,18 +56,19 @@ def run(tmp_path):
 def test_spotter_sees_the_whole_liver_and_every_slice_with_its_neighbors(run):
     volume = write_case(run, "case", slices=9)
     config = tiny_config(run.uri)
-    probability = WholeLiverSpotter(run, config, CPU).predict(volume)
+    spotter = TumorSpotter(run, config, "cpu")
+    probability = spot_whole_liver(spotter, read_liver_slices(run, volume, config))
     assert probability.shape == (9, HEIGHT, WIDTH)
     assert (probability.any(axis=0) == (draw_couinaud_map() > 0)).all()
     shorter = write_case(run, "case", slices=5)
-    again = WholeLiverSpotter(run, config, CPU).predict(shorter)
+    again = spot_whole_liver(spotter, read_liver_slices(run, shorter, config))
     np.testing.assert_allclose(again[1:4], probability[1:4], atol=1 / 255)
     assert np.abs(again[4] - probability[4]).max() > 1 / 255
 
 
 def test_dark_is_relative_to_the_median_of_the_liver(run):
-    volume, config = write_case(run, "case", slices=1), tiny_config(run.uri)
-    dark = find_dark(run, volume, config)
-    assert not dark.any()
-    low = replace(config, segmenter=SegmenterConfig(minimum_relative_hu=-80.0))
-    assert np.array_equal(find_dark(run, volume, low)[0], draw_couinaud_map() == 0)
+    config = tiny_config(run.uri)
+    rows = read_liver_slices(run, write_case(run, "case", slices=1), config)
+    assert not find_dark(rows, config.grid, SegmenterConfig()).any()
+    dark = find_dark(rows, config.grid, SegmenterConfig(minimum_relative_hu=-80.0))
+    assert np.array_equal(dark[0], draw_couinaud_map() == 0)
