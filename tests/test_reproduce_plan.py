@@ -74,27 +74,36 @@ def test_arm_with_an_unknown_setting_is_refused():
 
 
 def test_arms_that_differ_after_the_network_share_it():
-    cohort, network, arm = plan("none")
+    cohort, network, segmenter, arm = plan("none")
     assert plan("plr")[:2] == [cohort, network]
-    assert (network.parent, arm.parent) == (cohort.name, network.name)
-    assert plan("plr")[-1].name != arm.name
+    assert (network.parent, segmenter.parent, arm.parent) == (cohort.name, network.name, segmenter.name)
+    assert not {segmenter.name, arm.name} & {node.name for node in plan("plr")}
     assert len({plan(name)[1].name for name in ("none", "ilr", "image_level", "beyond")}) == 4
     assert plan("none", seed=1)[0] == cohort
     assert plan("none", seed=1)[1].name != network.name
 
 
+def test_arms_that_differ_in_prediction_share_their_segmenter():
+    assert plan("beyond")[:-1] == plan("beyond_alone")[:-1]
+    assert plan("beyond")[-1].name != plan("beyond_alone")[-1].name
+    assert plan("beyond")[-1].config.segmenter.couinaudnet_share == 0.5
+    assert plan("beyond")[-2].config.segmenter.couinaudnet_share == 0.0
+    assert plan("beyond")[-2].name != plan("beyond", seed=1)[-2].name
+
+
 def test_supervised_arm_needs_no_network():
-    cohort, arm = plan("supervised")
+    cohort, segmenter, arm = plan("supervised")
     assert cohort == plan("none")[0]
-    assert arm.steps == ("train_segmenter", "predict_segmentation", "write_result")
+    assert segmenter.steps == ("train_segmenter",)
+    assert arm.steps == ("predict_segmentation", "write_result")
 
 
 def test_student_branches_off_its_teacher():
-    *above, student = plan("synthetic_named")
-    assert [node.name for node in above] == [node.name for node in plan("synthetic")]
-    assert student.parent == above[-1].name
+    *above, student, arm = plan("synthetic_named")
+    assert above == plan("synthetic")[:-1]
+    assert (student.parent, arm.parent) == (above[-1].name, student.name)
     assert student.teacher.segmenter.labels == "none"
-    assert student.config.segmenter.labels == "pseudo"
+    assert arm.config.segmenter.labels == "pseudo"
 
 
 def test_student_on_another_grid_than_its_teacher_is_refused():

@@ -13,7 +13,7 @@ from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.reproduce.arms import Arm, choose_arms, read_arms
 from pipeline.reproduce.benchmark import Benchmark
-from pipeline.reproduce.plan import NETWORK_STEPS, PSEUDO_MASK_STEP, SEGMENTER_STEPS, Node, describe_settings, plan_arm
+from pipeline.reproduce.plan import ARM_STEPS, NETWORK_STEPS, SEGMENTER_STEPS, Node, describe_settings, plan_arm
 from pipeline.reproduce.results import (
     assemble,
     explain_stale,
@@ -115,27 +115,30 @@ class Comparison:
             volumes: The volumes of all cohorts.
             measured: What `pipeline.stages.reproduce.measure_arm` gave.
         """
-        assert node.arm is not None, "cohorts and networks have no result"
+        assert node.arm is not None, "what arms share has no result"
         key = (node.arm.name, node.config.seed)
         settings = describe_settings(self.config, self.arms, node.arm)
-        inputs = hash_inputs(volumes[plan_arm(self.config, self.arms, node.arm, node.config.seed)[0].name])
+        cohort, *_, segmenter, _ = plan_arm(self.config, self.arms, node.arm, node.config.seed)
+        inputs = hash_inputs(volumes[cohort.name])
         if explain_stale(self.read(*key), settings, inputs):
             asked = (self.config.reproduce.benchmark, self.config.reproduce.budget)
-            result = assemble(*key, asked, settings, inputs, describe_seconds(node, run), measured)
+            result = assemble(*key, asked, settings, inputs, describe_seconds(segmenter, run), measured)
             write_result(result_path(self.benchmark.results, *key), result)
 
 
-def describe_seconds(node: Node, run: RunFolder) -> dict[str, Any]:
-    """Return what an arm took: `steps` in seconds, which of them were done in folders that others `share`, `total`.
+def describe_seconds(segmenter: Node, run: RunFolder) -> dict[str, Any]:
+    """Return what an arm took: `steps` in seconds, those done in folders that other segmenters `share` too, `total`.
 
     Args:
-        node: The arm's run folder in the plan.
-        run: The run folder.
+        segmenter: The folder of its segmenter in the plan.
+        run: The arm's run folder.
     """
-    steps = read_seconds(run, ["ingest", *NETWORK_STEPS, *node.steps])
-    shared = [step for step in steps if f"reports/{step}.json" in node.shared]
-    if node.teacher is not None and isinstance(run, BranchFolder):
-        taught = read_seconds(run.parent, [*NETWORK_STEPS, PSEUDO_MASK_STEP, *SEGMENTER_STEPS])
+    steps = read_seconds(run, ["ingest", *NETWORK_STEPS, *SEGMENTER_STEPS, *ARM_STEPS])
+    shared = [step for step in steps if f"reports/{step}.json" in segmenter.shared]
+    if segmenter.teacher is not None:
+        assert isinstance(run, BranchFolder), "an arm branches off its segmenter"
+        assert isinstance(run.parent, BranchFolder), "a student branches off its teacher"
+        taught = read_seconds(run.parent.parent, [*NETWORK_STEPS, *SEGMENTER_STEPS])
         steps, shared = steps | {"teacher": round(sum(taught.values()), 2)}, [*shared, "teacher"]
     return {"steps": steps, "shared": shared, "total": round(sum(steps.values()), 2)}
 

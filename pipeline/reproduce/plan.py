@@ -1,8 +1,9 @@
 """Which work there is, and which of it arms have in common: a tree of run folders, each a branch of the one above.
 
 At the root is a cohort, ingested once. Networks branch off it: whatever arms train the same CouinaudNet share its
-folder. Arms branch off their network, off the cohort if they need none, or off the arm that is their teacher. A folder
-is named by a hash of all that shapes what is in it, so that other settings are other folders and nothing is mixed.
+folder. Segmenters branch off their network, off the cohort if they need none, or off the segmenter that is their
+teacher; arms, which only predict, branch off their segmenter. A folder is named by a hash of all that shapes what is in
+it, so that other settings are other folders and nothing is mixed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.config import PipelineConfig
+from pipeline.config import PipelineConfig, SegmenterConfig
 from pipeline.errors import RefusedInputError
 from pipeline.reproduce.arms import Arm, configure_arm
 from pipeline.steps import default_settings, plain_settings
@@ -26,11 +27,19 @@ NETWORK_MEMBERS = (
     *("image_labels", "couinaudnet", "probabilities"),
     *(f"reports/{step}.json" for step in NETWORK_STEPS),
 )
-"""What an arm shares with its network."""
-PSEUDO_MASK_STEP = "refine_pixel_labels"
-SEGMENTER_STEPS = ("train_segmenter", "predict_segmentation")
+"""What a segmenter shares with its network."""
 TEACHER_STEP = "predict_as_teacher"
+SEGMENTER_STEPS = ("refine_pixel_labels", "train_segmenter")
+SEGMENTER_MEMBERS = (
+    *NETWORK_MEMBERS,
+    *("pseudo_labels", "segmenter"),
+    *(f"reports/{step}.json" for step in SEGMENTER_STEPS),
+)
+"""What an arm shares with its segmenter."""
 RESULT_STEP = "write_result"
+ARM_STEPS = ("predict_segmentation", RESULT_STEP)
+PREDICTION_SETTINGS = ("mirroring", "smoothing_mm", "couinaudnet_share", "minimum_relative_hu", "threshold")
+"""Settings of the segmenter that its training does not look at."""
 _COHORT_SECTIONS = ("grid", "couinaud")
 _NETWORK_SECTIONS = ("image_labels", "synthesis", "couinaudnet")
 
@@ -45,7 +54,7 @@ class Node:
         steps: What is done, in this order.
         parent: Name of the node that it branches off; empty for a cohort.
         shared: Members of the parent that it shares.
-        arm: The arm whose segmenter is trained in it; None for cohorts and networks.
+        arm: The arm that is predicted in it; None for what arms share.
         teacher: Settings of the arm above, if that is the teacher.
         left_out: For a cohort, the training volume that is a test volume in it; empty for none.
     """
@@ -73,20 +82,33 @@ def plan_arm(config: PipelineConfig, arms: Mapping[str, Arm], arm: Arm, seed: in
         RefusedInputError: If an arm's settings are not allowed.
     """
     tuned = configure_arm(config, arm, seed)
-    steps: tuple[str, ...] = (*SEGMENTER_STEPS, RESULT_STEP)
+    above = _plan_segmenter(config, arms, arm, seed)
+    name = _name_node(f"arms/{arm.name}_{seed}", describe_settings(config, arms, arm))
+    return [*above, Node(name, _at(config, tuned, name), ARM_STEPS, above[-1].name, SEGMENTER_MEMBERS, arm)]
+
+
+def _plan_segmenter(config: PipelineConfig, arms: Mapping[str, Arm], arm: Arm, seed: int) -> list[Node]:
+    """Return the nodes of an arm's segmenter, from its cohort down to itself."""
+    tuned = configure_arm(config, arm, seed)
     shared, teacher = COHORT_MEMBERS, None
+    steps: tuple[str, ...] = SEGMENTER_STEPS
     if arm.teacher:
-        above = plan_arm(config, arms, arms[arm.teacher], seed)
+        above = _plan_segmenter(config, arms, arms[arm.teacher], seed)
         teacher = configure_arm(config, arms[arm.teacher], seed)
         _require_same_cohort(arm, tuned, teacher)
-        steps = ("refine_image_labels", TEACHER_STEP, PSEUDO_MASK_STEP, *steps)
+        steps = ("refine_image_labels", TEACHER_STEP, *steps)
     elif needs_pseudo_masks(tuned):
         above = [_plan_cohort(config, tuned, arm.left_out), _plan_network(config, tuned, arm.left_out)]
-        shared, steps = NETWORK_MEMBERS, (PSEUDO_MASK_STEP, *steps)
+        shared = NETWORK_MEMBERS
     else:
         above = [_plan_cohort(config, tuned, arm.left_out)]
-    name = _name_node(f"arms/{arm.name}_{seed}", describe_settings(config, arms, arm))
-    return [*above, Node(name, _at(config, tuned, name), steps, above[-1].name, shared, arm, teacher)]
+        steps = ("train_segmenter",)
+    usual = {setting: getattr(SegmenterConfig(), setting) for setting in PREDICTION_SETTINGS}
+    settings = describe_settings(config, arms, arm)
+    settings["segmenter"] |= usual
+    name = _name_node(f"segmenters/seed{seed}", settings | {"parent": above[-1].name})
+    trained = replace(tuned, segmenter=replace(tuned.segmenter, **usual))
+    return [*above, Node(name, _at(config, trained, name), steps, above[-1].name, shared, teacher=teacher)]
 
 
 def _require_same_cohort(arm: Arm, tuned: PipelineConfig, teacher: PipelineConfig) -> None:
