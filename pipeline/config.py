@@ -257,6 +257,8 @@ class PixelLabelConfig:
     """`lesions`: a lesion stays if it reaches this share of the highest peak in a named segment."""
     minimum_relative_hu: float = -90.0
     """`lesions`: what is darker than the liver's median by more than this is fat or gas."""
+    fill_holes: bool = False
+    """`lesions`: what a lesion encloses on a slice belongs to it, such as a necrotic core."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -164,6 +164,8 @@ class SegmenterConfig:
     """Share of CouinaudNet's probability, seen in the whole liver, in the mean with the segmenter's."""
     minimum_relative_hu: float = -1000.0
     """What is darker than the liver's median by more than this is fat or gas, no tumor."""
+    fill_holes: bool = False
+    """What a tumor encloses on a slice belongs to it, such as a necrotic core."""
     threshold: float = 0.5
     """Threshold on the predicted tumor probability on the native grid."""
     num_workers: int = 1

@@ -35,6 +35,19 @@ def test_mean_of_both_networks_where_it_is_not_dark(share, expected):
     np.testing.assert_allclose(alone.ravel(), [0.2, 0.8, 0, 0], atol=1e-6)
 
 
+def test_what_a_tumor_encloses_reaches_the_threshold_inside_the_liver():
+    segmented = np.full((1, 5, 5), 0.1, np.float32)
+    segmented[0, 1:4, 1:4] = 0.9
+    segmented[0, 2, 2] = 0.2
+    dark, config = np.zeros(segmented.shape, bool), SegmenterConfig(fill_holes=True, threshold=0.4)
+    slices = slices_of(segmented.shape)
+    expected = segmented.copy()
+    expected[0, 2, 2] = 0.4
+    np.testing.assert_array_equal(combine_probabilities(segmented, None, dark, slices, config), expected)
+    slices.liver_mask[0, 2, 2] = False
+    np.testing.assert_array_equal(combine_probabilities(segmented, None, dark, slices, config), segmented)
+
+
 def test_share_needs_a_couinaudnet():
     with pytest.raises(ValueError, match=r"couinaudnet_share: 0.5 needs a CouinaudNet .* got reference"):
         SegmenterConfig(couinaudnet_share=0.5, labels="reference")

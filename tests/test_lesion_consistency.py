@@ -92,3 +92,12 @@ def test_smoothing_keeps_a_flat_region_flat():
     smoothed = smooth_inside(0.4 * region.astype(np.float32), region, (1.0, 2.0, 2.0))
     np.testing.assert_allclose(smoothed[region], 0.4, rtol=1e-4)
     assert not smoothed[~region].any()
+
+
+def test_dark_core_of_a_lesion_belongs_to_it_if_asked():
+    truth, core = ball((6, 20, 10), 12), ball((6, 20, 10), 6)
+    hu = np.where(core, -100, 0).astype(np.float32)
+    named = np.where(named_map() == 4, named_map(), 0)
+    kept, filled = (refine(0.9 * truth, named, hu, replace(CONFIG, fill_holes=fill)) for fill in (False, True))
+    assert not kept[6, 20, 10]  # between slices the Gaussian blurs the core's border
+    assert np.array_equal(filled, kept | core)

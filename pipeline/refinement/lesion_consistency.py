@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.arrays import SEGMENT_COUNT, BoolArray, Float32Array, UInt8Array
 from pipeline.config import PixelLabelConfig
 from pipeline.geometry import liver_box
+from pipeline.holes import fill_holes
 from pipeline.smoothing import smooth_inside
 
 LESION_SIGMA_MM = 3.0
@@ -37,14 +38,14 @@ def refine_lesions(
     With o the probability where the tissue is not darker than `minimum_relative_hu`, else 0, R the named segments and
     G a Gaussian: a voxel of segment g is found if `(G_z * o) / (G_z * R) >= min(tau, P_g / 2)`, with G_z along z only
     and P_g the highest value of `(G_xyz * o) / (G_xyz * R)` in g. Of the connected lesions stay those that reach
-    `lesion_share` of P_g in some named segment g.
+    `lesion_share` of P_g in some named segment g, with `fill_holes` together with what they enclose on a slice.
 
     Args:
         probability: o_k of consecutive slices, in [0, 1], shape (n, H, W).
         named_map: Number of the segment on each pixel that the slice's label names, else 0; same shape.
         relative_hu: HU minus the liver's median, same shape.
         spacing_mm: z, y, x.
-        config: tau, `smoothing_mm`, `lesion_share` and `minimum_relative_hu`.
+        config: tau, `smoothing_mm`, `lesion_share`, `minimum_relative_hu` and `fill_holes`.
 
     Returns:
         Same shape; inside the named segments.
@@ -69,5 +70,6 @@ def refine_lesions(
     reached = np.zeros((count + 1, SEGMENT_COUNT + 1), np.float32)
     np.maximum.at(reached, (lesions[found], segment[found]), height[found])
     kept: BoolArray = np.any((reached > 0) & (reached >= config.lesion_share * peak), axis=1)
-    refined[box] = np.take(kept, lesions)
+    mask: BoolArray = np.take(kept, lesions)
+    refined[box] = fill_holes(mask, region) if config.fill_holes else mask
     return refined

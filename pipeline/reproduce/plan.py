@@ -38,7 +38,9 @@ SEGMENTER_MEMBERS = (
 """What an arm shares with its segmenter."""
 RESULT_STEP = "write_result"
 ARM_STEPS = ("predict_segmentation", RESULT_STEP)
-PREDICTION_SETTINGS = ("mirroring", "smoothing_mm", "couinaudnet_share", "minimum_relative_hu", "threshold")
+PREDICTION_SETTINGS = (
+    *("mirroring", "smoothing_mm", "couinaudnet_share", "minimum_relative_hu", "fill_holes", "threshold"),
+)
 """Settings of the segmenter that its training does not look at."""
 _COHORT_SECTIONS = ("grid", "couinaud")
 _NETWORK_SECTIONS = ("image_labels", "synthesis", "couinaudnet")

@@ -1,4 +1,4 @@
-"""The segmenter and CouinaudNet together: the mean of their probabilities, dark tissue left out, smoothed along z.
+"""The segmenter and CouinaudNet together: the mean of their probabilities without dark tissue, smoothed along z.
 
 The two networks fail in different ways. CouinaudNet has seen synthetic tumors of all kinds but no real one: it misses
 little and finds too much. The segmenter has seen the real tumors that the pseudo masks hold, and misses other kinds.
@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.arrays import BoolArray, Float32Array
 from pipeline.config import GridConfig, SegmenterConfig
+from pipeline.holes import fill_holes
 from pipeline.intensity import gray_to_hu
 from pipeline.labeled_slices import stack_neighbors
 from pipeline.prediction import TumorSpotter
@@ -54,11 +55,15 @@ def combine_probabilities(
         spotted: CouinaudNet's, same shape; None without one.
         dark: Where there is no tumor, same shape.
         slices: The volume.
-        config: `couinaudnet_share` of the mean, and `smoothing_mm`.
+        config: `couinaudnet_share` of the mean, `smoothing_mm`, and whether to `fill_holes`.
 
     Returns:
-        float32, shape (n, H, W).
+        float32, shape (n, H, W); at least the threshold in what is filled.
     """
     share = np.float32(config.couinaudnet_share)
     mean = segmented if spotted is None else (1 - share) * segmented + share * spotted
-    return smooth_across_slices(np.where(dark, np.float32(0), mean), slices, config.smoothing_mm)
+    probability = smooth_across_slices(np.where(dark, np.float32(0), mean), slices, config.smoothing_mm)
+    if not config.fill_holes:
+        return probability
+    filled = fill_holes(probability >= config.threshold, slices.liver_mask)
+    return np.where(filled, np.maximum(probability, np.float32(config.threshold)), probability)
