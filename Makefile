@@ -1,4 +1,4 @@
-# make demo: the whole method on a synthetic cohort. make test: lint, types and tests. Both install what is missing.
+# make demo: the whole method on a synthetic cohort. make test: lint, types and tests. make test-faults: tests that kill processes. All install what is missing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,13 +10,16 @@ ifneq ($(wildcard ../shared/data),)
 export LIVER_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test lint types benchmark clean
+.PHONY: demo test test-faults lint types benchmark clean
 
 demo: $(INSTALLED)
 	$(BIN)/python -m jobs.run_all --config demo --run $(RUN)
 
 test: lint types
 	$(BIN)/python -m pytest
+
+test-faults: $(INSTALLED)
+	$(BIN)/python -m pytest -m faults
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

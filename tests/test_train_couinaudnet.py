@@ -166,6 +166,7 @@ def kill_worker_after_first_checkpoint(run, killed):
             killed["pid"] = process.pid
 
 
+@pytest.mark.faults
 def test_killed_worker_goes_on_from_its_checkpoint(run, tmp_path, ray_cluster):
     config, killed = tiny_config(tmp_path, epochs=12), {}
     killer = threading.Thread(target=kill_worker_after_first_checkpoint, args=(run, killed), daemon=True)
@@ -180,6 +181,7 @@ def test_killed_worker_goes_on_from_its_checkpoint(run, tmp_path, ray_cluster):
     assert read_curve(tmp_path, "couinaudnet/inpainting") == list(range(12 * 5))
 
 
+@pytest.mark.faults
 def test_restarted_driver_goes_on_from_the_checkpoint(run, tmp_path, ray_cluster):
     """What a driver killed in its second epoch leaves: one checkpoint, half of another, half of Ray's list of them."""
     config = tiny_config(tmp_path)

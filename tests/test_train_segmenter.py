@@ -24,22 +24,18 @@ pytestmark = pytest.mark.usefixtures("ray_cluster")
 EPOCHS = 8
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A run folder after both jobs, one of the two training workers having been killed on the way.
-
-    Its `references` is a plain file that cannot be opened as a folder.
-    """
-    folder = tmp_path_factory.mktemp("run")
-    config = tiny_config(
+def two_workers(folder):
+    return tiny_config(
         folder, epochs=EPOCHS, iterations_per_epoch=30, base_features=8, num_workers=2, cpus_per_worker=0.5
     )
-    run, killed = write_cohort(folder), []
-    killer = threading.Thread(target=kill_one_worker, args=(run, killed), daemon=True)
-    killer.start()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run folder after both jobs. Its `references` is a plain file that cannot be opened as a folder."""
+    folder = tmp_path_factory.mktemp("run")
+    config, run = two_workers(folder), write_cohort(folder)
     assert train_segmenter.main(config) == EXIT_DONE
-    killer.join()
-    assert killed
     assert predict_segmentation.main(config) == EXIT_DONE
     return run, config
 
@@ -62,8 +58,14 @@ def training_workers():
     return [child for child in children if "RayTrainWorker" in " ".join(child.cmdline())]
 
 
-def test_training_went_on_from_a_checkpoint(trained):
-    run, _ = trained
+@pytest.mark.faults
+def test_training_goes_on_from_a_checkpoint_after_a_worker_was_killed(tmp_path):
+    run, killed = write_cohort(tmp_path), []
+    killer = threading.Thread(target=kill_one_worker, args=(run, killed), daemon=True)
+    killer.start()
+    assert train_segmenter.main(two_workers(tmp_path)) == EXIT_DONE
+    killer.join()
+    assert killed
     assert [row["epoch"] for row in read_history(run, SEGMENTER)] == list(range(EPOCHS))
     logs = sorted(run.local("segmenter", "nnUNet_results").rglob("training_log_*.txt"))
     assert len(logs) >= 2
@@ -72,6 +74,7 @@ def test_training_went_on_from_a_checkpoint(trained):
 
 def test_curves_are_kept_and_the_rest_is_cleared(trained):
     run, _ = trained
+    assert [row["epoch"] for row in read_history(run, SEGMENTER)] == list(range(EPOCHS))
     assert run.names("segmenter", "tensorboard")
     assert not run.exists("segmenter", "ray_train")
 

@@ -140,6 +140,7 @@ def ended_trials(folder):
     return notes[-1].read_text(errors="replace").count("TERMINATED") if notes else 0
 
 
+@pytest.mark.faults
 def test_killed_sweep_goes_on_with_the_trials_that_are_left(swept, tmp_path):
     folder, cases = swept
     copy = Path(shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns("tune")))
@@ -174,6 +175,7 @@ def fail_once(settings, folder):
     ray_tune.report({"stability": settings[SCALE]})
 
 
+@pytest.mark.faults
 def test_failed_trial_is_an_error_and_is_repeated_alone(ray_cluster, tmp_path):
     from ray import tune as ray_tune
 

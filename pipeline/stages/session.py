@@ -61,6 +61,7 @@ def _start(config: RayConfig) -> None:
     if config.address or os.environ.get("RAY_ADDRESS"):
         ray.init(address=config.address or None, **options)
         return
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process more; nobody takes this machine away
     cpus = config.cpus or max(2, os.cpu_count() or 2)
     store = config.object_store_mb * 1_000_000 or None
     ray.init(
