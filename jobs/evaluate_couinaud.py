@@ -27,7 +27,7 @@ def main(config: PipelineConfig) -> int:
         from pipeline.archive.catalog import list_cases
         from pipeline.couinaud import prepare
         from pipeline.couinaud.evaluation_picture import draw_volumes
-        from pipeline.evaluation_rows import format_csv
+        from pipeline.csv_text import format_csv
         from pipeline.stages.evaluate_couinaud import evaluate_constructors, evaluation_config
         from pipeline.stages.session import ray_session
 

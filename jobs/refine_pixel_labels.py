@@ -12,11 +12,12 @@ def main(config: PipelineConfig) -> int:
     with Step.begin(config, "refine_pixel_labels", uses=("pixel_labels",), needs=("predict_tumors",)) as step:
         if step.committed:
             return step.exit_code
+        from pipeline.archive.quarantine import retry_rejected
         from pipeline.slabs import read_volume_rows
         from pipeline.stages import refine_pixel_labels as plr
         from pipeline.stages.session import ray_session
 
-        plr.retry_rejected(step.run)
+        retry_rejected(step.run, step.name)
         volumes = {row.volume_id: row for row in read_volume_rows(step.run, "train") if not row.healthy}
         whole = config.pixel_labels.method == "lesions"
         work = plr.cut_work(volumes.values(), config.grid.slab_length, whole=whole)

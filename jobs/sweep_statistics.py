@@ -17,14 +17,15 @@ def main(config: PipelineConfig) -> int:
         radius = config.pixel_labels.radius
         if step.committed and step.run.read_json("reports", "sweep_statistics.json")["radius"] >= radius:
             return step.exit_code
+        from pipeline.archive.quarantine import retry_rejected
         from pipeline.errors import RefusedInputError
         from pipeline.slabs import read_volume_rows
-        from pipeline.stages.count_statistics import CountStatistics, commit_statistics, retry_rejected
+        from pipeline.stages.count_statistics import CountStatistics, commit_statistics
         from pipeline.stages.refine_pixel_labels import cut_work
         from pipeline.stages.session import ray_session, work_items
 
         step.run.remove("reports", "sweep_statistics.json")
-        retry_rejected(step.run)
+        retry_rejected(step.run, step.name)
         rows = read_volume_rows(step.run, "train", "validation")
         volumes = {row.volume_id: row for row in rows if not row.healthy}
         work = cut_work(volumes.values(), config.grid.slab_length)

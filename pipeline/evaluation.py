@@ -11,13 +11,13 @@ from typing import Any
 
 from pipeline.case_results import ARMS, CaseResult, LabelResult, arm_titles
 from pipeline.config import PipelineConfig
+from pipeline.csv_text import format_csv
 from pipeline.evaluation_rows import (
     CASE_COLUMNS,
     LESION_COLUMNS,
     PSEUDO_MASK_COLUMNS,
     case_rows,
     describe_detection,
-    format_csv,
     lesion_rows,
     pseudo_mask_rows,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -47,7 +47,6 @@ PSEUDO_MASK_COLUMNS = ("volume_id", "reference_pixels", *(f"dice_{arm}" for arm 
 """Columns of `evaluation/pseudo_masks.csv`."""
 
 _NAMES = ("volume_id", "split", "side", "size_bin")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def case_rows(cases: Sequence[CaseResult]) -> list[dict[str, Any]]:
@@ -121,33 +120,6 @@ def pseudo_mask_rows(labels: Sequence[LabelResult]) -> list[dict[str, Any]]:
                 | dice
             )
     return rows
-
-
-def format_csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Lay out rows as CSV with a header line.
-
-    None is an empty cell, a truth value 1 or 0, a float has six significant digits. Text that a spreadsheet would take
-    for a formula gets a leading apostrophe, and a carriage return in it becomes a blank.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_csv_cell(row[column]) for column in columns] for row in rows)
-    return text.getvalue()
-
-
-def _csv_cell(value: Any) -> str:
-    """Return one cell's text."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if not isinstance(value, str):
-        return str(value)
-    text = value.replace("\r", " ")  # the csv module does not quote it
-    return f"'{text}" if value.startswith(_FORMULA_STARTS) else text
 
 
 def read_rows(run: RunFolder, name: str) -> list[dict[str, Any]]:

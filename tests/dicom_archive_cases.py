@@ -76,9 +76,9 @@ def write_mask(folder: Path, name: str, mask=None, **geometry) -> Path:
     return path
 
 
-def write_map(folder: Path, name: str) -> Path:
-    """Write a Couinaud map of eight stripes."""
-    stripes = np.clip((np.arange(SHAPE[2]) - 8) // 3 + 1, 1, 8).astype(np.uint8)
+def write_map(folder: Path, name: str, last: int = 8) -> Path:
+    """Write a Couinaud map of stripes, the segments up to `last`."""
+    stripes = np.clip((np.arange(SHAPE[2]) - 8) // 3 + 1, 1, last).astype(np.uint8)
     return write_mask(folder, name, make_liver() * stripes)
 
 

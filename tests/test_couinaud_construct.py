@@ -12,9 +12,16 @@ from hypothesis import strategies as st
 import pipeline.couinaud as couinaud
 from pipeline.config import CouinaudConfig
 from pipeline.couinaud import CONSTRUCTORS, CouinaudMap, construct
-from pipeline.couinaud.checks import FRACTION_DEVIATIONS, MEAN_FRACTIONS, check_map, flag_fractions
+from pipeline.couinaud.checks import (
+    FRACTION_DEVIATIONS,
+    MEAN_FRACTIONS,
+    check_map,
+    flag_fractions,
+    require_named_segments,
+)
 from pipeline.couinaud.methods import choose_method, list_methods
 from pipeline.errors import CaseError
+from pipeline.image_labels import encode_segments
 from pipeline.volume import Geometry, Vessels, Volume
 from tests.couinaud_cases import phantom
 
@@ -121,3 +128,11 @@ def test_precomputed_needs_no_torch():
         "assert not {'torch', 'nnunetv2', 'ray'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_73_a_named_segment_must_be_in_the_map():
+    made = CouinaudMap(np.array([[[0, 1, 2, 4]]], np.uint8), "planes")
+    require_named_segments(made, encode_segments([1, 4]))
+    require_named_segments(made, encode_segments([]))
+    with pytest.raises(CaseError, match=r"names segments 2, 3, 8, the Couinaud map \(planes\) has no segment 3, 8"):
+        require_named_segments(made, encode_segments([2, 3, 8]))

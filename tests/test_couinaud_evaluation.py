@@ -23,8 +23,8 @@ from pipeline.couinaud.evaluation import (
     summarize,
 )
 from pipeline.couinaud.evaluation_picture import CutVolume, cut_volume, draw_volumes
+from pipeline.csv_text import format_csv
 from pipeline.errors import CaseError
-from pipeline.evaluation_rows import format_csv
 from pipeline.image_labels import encode_segments
 from pipeline.run_folder import RunFolder
 from pipeline.stages.evaluate_couinaud import EvaluateConstructors, evaluation_config

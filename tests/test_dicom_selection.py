@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.archive.dicom_inventory import Inventory
 from pipeline.archive.dicom_kinds import find_phase, hash_text
-from pipeline.archive.dicom_selection import Candidate, match_labels, select
+from pipeline.archive.dicom_matching import match_labels
+from pipeline.archive.dicom_selection import Candidate, select
 from pipeline.archive.labels import read_study_labels
 from pipeline.archive.site_key import SiteKey
 from pipeline.errors import CaseError, RefusedInputError
@@ -109,11 +110,35 @@ def test_a_volume_id_names_a_series_or_a_part_of_it(tmp_path):
 def test_67_68_rows_that_make_no_sense_reject_their_series(tmp_path, text, code):
     result = choose(tmp_path, text, inventory(a="A1"), a=GOOD)
     assert [(item.volume_id, item.code) for item in result.rejections] == [(*ids("a"), code)]
+    assert result.rejections[0].message.startswith(f"line {text.count(chr(10))} of the label table: the ")
 
 
 def test_68_the_same_row_twice_counts_once(tmp_path):
     result = choose(tmp_path, "accession,segments\nA1,IVa\nA1,4b\n", inventory(a="A1"), a=GOOD)
     assert [case.segments for case in result.cases] == [(4,)]
+
+
+def test_69_cases_missing_on_either_side_are_counted(tmp_path):
+    result = choose(tmp_path, "accession,segments\nA1,4\nA7,5\nA9,9\n", inventory(a="A1", b="B2"), a=GOOD)
+    assert (len(result.cases), result.unmatched, result.skipped) == (1, 2, {"NOT_LABELED": 1})
+    lines = {f"line {line} of the label table names no CT series of the archive" for line in (3, 4)}
+    assert {item.message for item in result.rejections} == lines
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_70_tables_of_spreadsheets(tmp_path, mark):
+    """Byte order mark, CRLF, trailing blanks; ids are text: 007 is not 7, 1E5 not 100000."""
+    rows = ["accession,segments", "007 ,IVa", " 1E5,6.0", ",,"]
+    (tmp_path / "labels.csv").write_bytes("\r\n".join(rows).replace(",", mark).encode("utf-8-sig"))
+    found = read_study_labels(tmp_path / "labels.csv")
+    assert [(label.identifier, label.label.segments) for label in found] == [("007", (4,)), ("1E5", (6,))]
+    result = select(match_labels(found, inventory(a="7", b="100000"), KEY), {}, inventory(a="7", b="100000"), KEY)
+    assert result.unmatched == 2
+
+
+def test_70_a_row_that_is_none_is_refused_with_its_line(tmp_path):
+    with pytest.raises(RefusedInputError, match="line 3: 3 cells under 2 columns"):
+        labels(tmp_path, "series;segments\na;4\nb;4;5\n")
 
 
 def test_a_table_without_a_key_is_refused(tmp_path):

@@ -9,16 +9,10 @@ import pytest
 from jobs import evaluate
 from pipeline.case_results import ARMS, CaseResult, LabelResult, confuse_labels, count_pseudo_masks, evaluate_case
 from pipeline.config import ImageLabelConfig, PixelLabelConfig
+from pipeline.csv_text import format_csv
 from pipeline.errors import RefusedInputError
 from pipeline.evaluation import format_table, summarize
-from pipeline.evaluation_rows import (
-    CASE_COLUMNS,
-    LESION_COLUMNS,
-    case_rows,
-    format_csv,
-    lesion_rows,
-    pseudo_mask_rows,
-)
+from pipeline.evaluation_rows import CASE_COLUMNS, LESION_COLUMNS, case_rows, lesion_rows, pseudo_mask_rows
 from pipeline.masks import read_prediction
 from pipeline.metrics import LabelConfusion, MaskCounts, count_masks
 from pipeline.run_folder import RunFolder
@@ -283,7 +277,7 @@ def test_csv_round_trip():
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
-def test_csv_text_never_starts_a_formula(text):
+def test_71_csv_text_never_starts_a_formula(text):
     (back,) = csv.DictReader(io.StringIO(format_csv(["cell"], [{"cell": text}])))
     assert back["cell"] == "'" + text.replace("\r", " ")
 

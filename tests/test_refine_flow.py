@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs import refine_image_labels, refine_pixel_labels
+from pipeline.archive.quarantine import read_rejections
 from pipeline.config import GridConfig, ImageLabelConfig, PipelineConfig, PixelLabelConfig
 from pipeline.image_labels import encode_segments
 from pipeline.run_folder import RunFolder
@@ -119,7 +120,7 @@ def test_switched_off_refinement_keeps_the_thresholded_masks(tmp_path):
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_image_label_job_on_drawn_slices(ray_cluster, tmp_path, enabled):
+def test_73_image_label_job_on_drawn_slices(ray_cluster, tmp_path, enabled):
     config = PipelineConfig(
         run=str(tmp_path),
         grid=GridConfig(height=16, width=16, slab_length=2),
@@ -133,7 +134,12 @@ def test_image_label_job_on_drawn_slices(ray_cluster, tmp_path, enabled):
     couinaud_map[2, :3, :3] = 7  # 9 pixels: 36 mm2, too small
     row = write_volume(run, "v", range(3), [7], 2)
     write_slices(run, row, range(3), couinaud_map, 2)
-    assert refine_image_labels.main(config) == 0
+    lost = write_volume(run, "w", [1], [5, 7], 2)  # case 73: segment 7 is nowhere as large as that
+    write_slices(run, lost, [1], couinaud_map[2:], 2)
+    assert refine_image_labels.main(config) == (3 if enabled else 0)
+    message = "the label names segments 5, 7, none of 1 slices has 40 mm2 of one"
+    assert [(item.code, item.message) for item in read_rejections(run)] == [("LABEL_NOT_IN_MAP", message)] * enabled
+    assert run.exists("image_labels", "w") != enabled
     labels = read_slices(run, "image_labels", row, 2, 0, 3)
     expected = [False, True, False] if enabled else [True, True, True]
     assert labels["refined_label"].any(axis=1).tolist() == expected

@@ -114,9 +114,12 @@ def test_columns_are_found_or_asked_for(tmp_path):
     path = tmp_path / "r.csv"
     path.write_text("exam,words\na,b\n")
     assert find_columns(path, "Exam", "words") == ReportColumns("exam", "words")
-    with pytest.raises(RefusedInputError, match=r"set source\.report_id_column; the columns are exam, words"):
+    with pytest.raises(
+        RefusedInputError, match=r"set source\.report_id_column; none of its 2 columns is called"
+    ) as caught:
         find_columns(path)
-    with pytest.raises(RefusedInputError, match=r"set source\.report_text_column"):
+    assert "words" not in str(caught.value)  # without a header they would be words of a report
+    with pytest.raises(RefusedInputError, match=r"set source\.report_text_column; none of its 2 columns is called txt"):
         find_columns(path, "exam", "txt")
 
 

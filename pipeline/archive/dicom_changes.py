@@ -6,18 +6,17 @@ hashes are all that is kept.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.archive.dicom_kinds import IDENTIFIERS
 from pipeline.archive.site_key import SiteKey
+from pipeline.csv_text import format_csv
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 
 _STATE = "archive.json"
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t")
 
 
 def require_same_key(run: RunFolder, key: SiteKey) -> None:
@@ -84,13 +83,9 @@ def write_identifiers(path: str, run: RunFolder, identifiers: Mapping[str, Mappi
         raise RefusedInputError("source.reidentification: the table must lie outside of the run folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.touch(mode=0o600)
-    with target.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["volume_id", *IDENTIFIERS])
-        for volume_id, values in sorted(identifiers.items()):
-            writer.writerow([volume_id, *(_harmless(values.get(name, "")) for name in IDENTIFIERS)])
-
-
-def _harmless(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+    columns = ("volume_id", *IDENTIFIERS)
+    rows = [
+        dict.fromkeys(columns, "") | {"volume_id": volume_id, **values}
+        for volume_id, values in sorted(identifiers.items())
+    ]
+    target.write_text(format_csv(columns, rows), encoding="utf-8")

@@ -15,8 +15,8 @@ from typing import Any
 from pipeline.archive.cases import CaseSource
 from pipeline.archive.dicom_case import pack_json
 from pipeline.archive.dicom_inventory import FoundSeries, Inventory
-from pipeline.archive.dicom_kinds import hash_text
-from pipeline.archive.labels import StudyLabel, VolumeLabel
+from pipeline.archive.dicom_matching import Match
+from pipeline.archive.labels import VolumeLabel
 from pipeline.archive.quarantine import Rejection
 from pipeline.archive.site_key import SiteKey
 from pipeline.errors import CaseError
@@ -86,38 +86,6 @@ class Selection:
     unmatched: int = 0
 
 
-@dataclass(frozen=True)
-class Match:
-    """A row of the label table with the series that it speaks of."""
-
-    label: StudyLabel
-    series: tuple[FoundSeries, ...]
-
-
-def match_labels(labels: Iterable[StudyLabel], inventory: Inventory, key: SiteKey) -> list[Match]:
-    """Find the series of each label. Rows that name a series go before rows that name a study.
-
-    A series belongs to the first row that finds it; a row of which nothing is left keeps its place with no series.
-    """
-    groups = inventory.by_accession()
-    ids = {key.volume_id(series): found for series, found in inventory.series.items()}
-    taken: set[str] = set()
-    matches = []
-    for label in sorted(labels, key=lambda item: item.key == "accession"):
-        if label.key == "volume_id":
-            whole = label.identifier if label.identifier in ids else label.identifier.rpartition("-")[0]
-            found = [ids[whole]] if whole in ids else []
-        elif label.key == "series":
-            one = inventory.series.get(hash_text(label.identifier))
-            found = [one] if one else []
-        else:
-            found = groups.get(hash_text(label.identifier), [])
-        free = tuple(item for item in found if item.series not in taken)
-        taken |= {item.series for item in free}
-        matches.append(Match(label, free))
-    return matches
-
-
 def select(
     matches: Iterable[Match], candidates: dict[str, list[Candidate]], inventory: Inventory, key: SiteKey
 ) -> Selection:
@@ -158,8 +126,7 @@ def _select_one(match: Match, candidates: dict[str, list[Candidate]], key: SiteK
         result.skipped[NOT_PREFERRED] += len(good) - 1
         _take(match, good[0], result)
     elif not any(item.error for item in examined) and (match.label.key == "accession" or not match.series):
-        message = "there is a row in the label table, but no CT series that it names"
-        error = match.label.error or CaseError("IMAGE_MISSING", message, _STEP)
+        error = CaseError("IMAGE_MISSING", f"{match.label.place} names no CT series of the archive", _STEP)
         result.rejections.append(Rejection.from_error(key.label_id(match.label.identifier), error))
         result.unmatched += 1
 

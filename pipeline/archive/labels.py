@@ -19,6 +19,8 @@ from pipeline.archive.volume_ids import is_safe_id, replacement_id
 from pipeline.errors import CaseError, RefusedInputError
 
 SPLITS = ("train", "validation", "test")
+STUDY_KEYS = ("volume_id", "series", "accession")
+"""What may name a case of a hospital archive: our id, series instance UID, accession number."""
 _DELIMITERS = (",", ";", "\t")
 _ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII")
 _SEGMENTS = (
@@ -30,8 +32,8 @@ _SEGMENTS = (
 """Every spelling of a segment, in upper case."""
 _DASH = re.compile(r"\s*[-\u2010-\u2015]\s*")
 """A range's dash, as keyboards and word processors write it."""
-_TOKEN_LENGTH = 8
-"""Longer cells are not quoted: they may be free text about a patient."""
+_NOTATION = re.compile(r"[0-9IVXA-D.-]{1,5}", re.IGNORECASE)
+"""Wrong cells that are quoted; others may be text about a patient."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,12 @@ class StudyLabel:
     """What a table of a hospital archive says about one series or study.
 
     Args:
-        key: Column that names it: `volume_id`, `series` or `accession`.
+        key: What names it: `volume_id`, `series` or `accession`; empty if its table does not say.
         identifier: What stands there. Never for messages or files.
         label: Its label; None if the row makes no sense.
         error: Why it makes none.
         liver_mask: File of the liver mask, or empty.
+        place: Where it is said, in words.
     """
 
     key: str
@@ -82,6 +85,7 @@ class StudyLabel:
     label: VolumeLabel | None
     error: CaseError | None = None
     liver_mask: str = ""
+    place: str = "the label table"
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,9 @@ class _Row:
     volume_id: str
     segments: str
     split: str
-    key: str = "volume_id"
-    liver_mask: str = ""
+    key: str
+    liver_mask: str
+    place: str
 
 
 def read_labels(path: Path, canonical: Callable[[str], str] = str) -> LabelTable:
@@ -123,8 +128,7 @@ def read_splits(path: Path, canonical: Callable[[str], str] = str) -> LabelTable
     Raises:
         RefusedInputError: As `read_labels`, and if there is a column `segments`: it would contradict the reports.
     """
-    if "segments" in _table_names(_text(path)):
-        raise RefusedInputError("label table: it has a column segments, but labels come from reports; give one of them")
+    _require_no_segments(path)
     return _read(path, canonical, "split")
 
 
@@ -155,17 +159,39 @@ def read_study_labels(path: Path) -> list[StudyLabel]:
     Raises:
         RefusedInputError: As `read_labels`.
     """
+    return _read_studies(path, "segments")
+
+
+def read_study_splits(path: Path) -> list[StudyLabel]:
+    """Read a table as that of `read_study_labels` with splits, but without segments: these come from reports.
+
+    Raises:
+        RefusedInputError: As `read_splits`.
+    """
+    _require_no_segments(path)
+    return _read_studies(path, "split")
+
+
+def _read_studies(path: Path, column: str) -> list[StudyLabel]:
+    """Read a table of series and studies with another column; duplicates merge or conflict."""
     found: dict[tuple[str, str], StudyLabel] = {}
-    for row in _rows(path, ["segments"], ["volume_id", "series", "accession"]):
-        place = (row.key, row.volume_id)
+    for row in _rows(path, [column], STUDY_KEYS):
+        name = (row.key, row.volume_id)
         try:
-            study = StudyLabel(*place, _parse(row, safe=True), liver_mask=row.liver_mask)
-            if found.setdefault(place, study).label not in (study.label, None):
-                first = found[place].label
-                raise CaseError("LABEL_CONFLICT", f"the label table says both {first} and {study.label}", "list")
+            study = StudyLabel(*name, _parse(row, safe=True), liver_mask=row.liver_mask, place=row.place)
+            if found.setdefault(name, study).label not in (study.label, None):
+                sides = f"{found[name].label} before and {study.label} here"
+                raise CaseError("LABEL_CONFLICT", f"the label table says {sides}", "list")
         except CaseError as error:
-            found[place] = StudyLabel(*place, None, error)
+            message = f"{row.place}: {error.message}"
+            found[name] = StudyLabel(*name, None, CaseError(error.code, message, error.step), place=row.place)
     return list(found.values())
+
+
+def _require_no_segments(path: Path) -> None:
+    """Refuse a table that would contradict the reports."""
+    if "segments" in _table_names(_text(path)):
+        raise RefusedInputError("label table: it has a column segments, but labels come from reports; give one of them")
 
 
 def parse_segments(text: str) -> tuple[int, ...]:
@@ -211,8 +237,8 @@ def _parse(row: _Row, safe: bool) -> VolumeLabel:
 
 
 def _quote(text: str) -> str:
-    """Quote a short cell, and only count the characters of a long one."""
-    return f"'{text}'" if len(text) <= _TOKEN_LENGTH else f"a text of {len(text)} characters"
+    """Quote what could be meant for a segment, and only count the characters of anything else."""
+    return f"'{text}'" if _NOTATION.fullmatch(text) else f"a text of {len(text)} characters"
 
 
 def _rows(path: Path, columns: Sequence[str], keys: Sequence[str]) -> Iterator[_Row]:
@@ -247,7 +273,8 @@ def _row(names: list[str], fields: list[str], line: int, keys: Sequence[str]) ->
     key = next((key for key in keys if cells.get(key)), "")
     if not key:
         raise RefusedInputError(f"label table, line {line}: no {' or '.join(keys)}")
-    return _Row(cells[key], cells.get("segments", ""), cells.get("split", ""), key, cells.get("liver_mask", ""))
+    place = f"line {line} of the label table"
+    return _Row(cells[key], cells.get("segments", ""), cells.get("split", ""), key, cells.get("liver_mask", ""), place)
 
 
 def _table_names(text: str) -> set[str]:

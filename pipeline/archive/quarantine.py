@@ -64,3 +64,10 @@ def read_rejections(run: RunFolder) -> list[Rejection]:
 def remove_rejection(run: RunFolder, volume_id: str) -> None:
     """Forget a rejection, as when a repaired case is accepted; nothing happens if there is none."""
     run.remove(_FOLDER, f"{volume_id}.parquet")
+
+
+def retry_rejected(run: RunFolder, step: str) -> None:
+    """Forget which volumes an unfinished run of a step set aside: they are tried again."""
+    for rejection in read_rejections(run):
+        if rejection.step == step:
+            remove_rejection(run, rejection.volume_id)

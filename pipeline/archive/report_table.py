@@ -6,6 +6,7 @@ label table, and `status`, one of `present, uncertain, historical, benign, absen
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,12 @@ from pipeline.archive.text_tables import TextRow, read_rows
 from pipeline.errors import RefusedInputError
 
 TABLE = "report table"
-_ID_COLUMNS = (
-    "volume_id", "case_id", "accession", "accession_number", "accession number", "encrypted accession number",
-    "series_id", "series_instance_uid", "study_id", "study_instance_uid", "report_id", "id",
-)  # fmt: skip
-_TEXT_COLUMNS = ("text", "report", "report_text", "report text", "radiology_report", "narrative", "findings")
+_ACCESSIONS = ("accession", "accession_number", "encrypted_accession_number")
+_SERIES = ("series_instance_uid", "series_uid", "series_id", "series")
+_STUDIES = ("study_instance_uid", "study_uid")
+_ID_COLUMNS = ("volume_id", "case_id", *_ACCESSIONS, *_SERIES, "study_id", *_STUDIES, "report_id", "id")
+_TEXT_COLUMNS = ("text", "report", "report_text", "radiology_report", "narrative", "findings")
+_KEYS = {"volume_id": ("volume_id",), "accession": _ACCESSIONS, "series": _SERIES}
 _SEGMENTS, _STATUS = "segments", "status"
 
 
@@ -63,20 +65,42 @@ def find_columns(path: Path, id_column: str = "", text_column: str = "") -> Repo
         text_column: Column of the text; empty to find it.
 
     Raises:
-        RefusedInputError: If the table is empty or a column is not there; its columns are quoted.
+        RefusedInputError: If the table is empty or a column is not there. Those that are there are not quoted: of a
+            table without a header they are the first report.
     """
     first = next(read_rows(path, TABLE), None)
     if first is None:
         raise RefusedInputError(f"{TABLE}: no row")
-    there = ", ".join(first)
     identity = _choose(first, id_column, _ID_COLUMNS)
     text = _choose(first, text_column, _TEXT_COLUMNS)
     if not text and not text_column and {_SEGMENTS, _STATUS} <= first.keys() and identity:
         return ReportColumns(identity, "")
     if not identity or not text:
-        missing = "source.report_text_column" if identity else "source.report_id_column"
-        raise RefusedInputError(f"{TABLE}: set {missing}; the columns are {there}")
+        what, named, usual = ("text", text_column, _TEXT_COLUMNS) if identity else ("id", id_column, _ID_COLUMNS)
+        missing = f"none of its {len(first)} columns is called {named or ', '.join(usual)}"
+        raise RefusedInputError(f"{TABLE}: set source.report_{what}_column; {missing}")
     return ReportColumns(identity, text)
+
+
+def find_study_key(column: str) -> str:
+    """Return what a column of ids names in a hospital archive, as `StudyLabel.key`.
+
+    Args:
+        column: Name of the column.
+
+    Returns:
+        `volume_id`, `accession` or `series`; empty if the name does not say.
+
+    Raises:
+        RefusedInputError: If it is the study instance UID, by which no series is known here.
+    """
+    name = _letters(column)
+    if name in map(_letters, _STUDIES):
+        raise RefusedInputError(
+            f"{TABLE}: column {column} holds study instance UIDs, expected accession numbers, series instance UIDs or"
+            " volume ids; set source.report_id_column"
+        )
+    return next((key for key, names in _KEYS.items() if name in map(_letters, names)), "")
 
 
 def read_report_rows(path: Path, columns: ReportColumns) -> Iterator[ReportRow]:
@@ -97,5 +121,12 @@ def read_report_rows(path: Path, columns: ReportColumns) -> Iterator[ReportRow]:
 
 def _choose(row: TextRow, named: str, usual: Sequence[str]) -> str:
     """Return the named column if it is there, or the first usual one; empty if there is none."""
-    candidates = (named.strip().lower(),) if named else usual
-    return next((name for name in candidates if name in row), "")
+    if named:
+        return named.strip().lower() if named.strip().lower() in row else ""
+    letters = {_letters(name): name for name in reversed(row)}
+    return next((letters[_letters(name)] for name in usual if _letters(name) in letters), "")
+
+
+def _letters(name: str) -> str:
+    """Return a column's name without what stands between its words: `Accession Number` and `AccessionNumber` agree."""
+    return re.sub(r"[\W_]+", "", name.lower())

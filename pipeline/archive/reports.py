@@ -7,19 +7,18 @@ list and is neither healthy nor used. No text of a report leaves this module, in
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
-from pipeline.archive.labels import SPLITS, LabelTable, VolumeLabel, parse_segments, unsafe_id_error
+from pipeline.archive.labels import SPLITS, LabelTable, StudyLabel, VolumeLabel, parse_segments, unsafe_id_error
 from pipeline.archive.quarantine import Rejection
 from pipeline.archive.report_table import TABLE, ReportColumns, ReportRow, read_report_rows
 from pipeline.archive.report_text.report import present_segments, read_report
 from pipeline.archive.report_text.status import STATUSES, Mention
 from pipeline.archive.volume_ids import is_safe_id, replacement_id
+from pipeline.csv_text import format_csv
 from pipeline.errors import CaseError
 from pipeline.run_folder import RunFolder
 
@@ -86,21 +85,34 @@ def label_volumes(
         canonical: Turns an id as written into the id of the archive.
         splits: `read_splits`; volumes that it does not name are `train`.
     """
-    decisions: dict[str, list[tuple[int, ...] | CaseError]] = {}
-    for written, mentions in read:
-        volume_id = canonical(written)
-        safe = is_safe_id(volume_id)
-        key = volume_id if safe else replacement_id(volume_id)
-        decisions.setdefault(key, []).append(_decide(mentions) if safe else unsafe_id_error(volume_id))
     labels: dict[str, VolumeLabel] = {}
     rejections = dict(splits.rejections) if splits else {}
-    for key in sorted(decisions.keys() - rejections.keys()):
+    for name, decided in _decide_all(read, canonical).items():
+        key = name if is_safe_id(name) else replacement_id(name)
+        decision = decided if key == name else unsafe_id_error(name)
         known = splits.labels.get(key) if splits else None
-        try:
-            labels[key] = VolumeLabel(_unite(decisions[key]), known.split if known else SPLITS[0])
-        except CaseError as error:
-            rejections[key] = Rejection.from_error(key, error)
+        if isinstance(decision, CaseError):
+            rejections.setdefault(key, Rejection.from_error(key, decision))
+        elif key not in rejections:
+            labels[key] = VolumeLabel(decision, known.split if known else SPLITS[0])
     return LabelTable(labels, rejections, TABLE)
+
+
+def label_studies(read: Iterable[tuple[str, tuple[Mention, ...] | CaseError]], key: str) -> list[StudyLabel]:
+    """Return the labels of a hospital archive's cases from what was read of their reports, in the order of ids.
+
+    As `label_volumes`, but ids may be any text, and all splits are `train`.
+
+    Args:
+        read: Id as written, and mentions or the reason why there are none.
+        key: What the ids are, as `StudyLabel.key`.
+    """
+    return [
+        StudyLabel(key, name, None, decision, place="a report")
+        if isinstance(decision, CaseError)
+        else StudyLabel(key, name, VolumeLabel(decision, SPLITS[0]), place="a report")
+        for name, decision in _decide_all(read).items()
+    ]
 
 
 def read_report_labels(
@@ -129,8 +141,11 @@ def write_labels(run: RunFolder, table: LabelTable) -> Counter[str]:
     Returns:
         Number of volumes without a label, by reason code.
     """
-    rows = [(key, label.split, ";".join(map(str, label.segments))) for key, label in sorted(table.labels.items())]
-    run.write_bytes(_format_csv(("volume_id", "split", "segments"), rows), LABELS_FILE)
+    rows = [
+        {"volume_id": key, "split": label.split, "segments": ";".join(map(str, label.segments))}
+        for key, label in sorted(table.labels.items())
+    ]
+    run.write_bytes(format_csv(("volume_id", "split", "segments"), rows).encode(), LABELS_FILE)
     write_review(run, table.rejections.values())
     return Counter(item.code for item in table.rejections.values())
 
@@ -138,8 +153,7 @@ def write_labels(run: RunFolder, table: LabelTable) -> Counter[str]:
 def write_review(run: RunFolder, rejections: Iterable[Rejection]) -> None:
     """Write `review.csv`: id, reason code and message of every volume whose reports a person has to read."""
     listed = sorted((item for item in rejections if item.code in REVIEW_CODES), key=lambda item: item.volume_id)
-    rows = [(item.volume_id, item.code, item.message) for item in listed]
-    run.write_bytes(_format_csv(("volume_id", "code", "message"), rows), REVIEW_FILE)
+    run.write_bytes(format_csv(("volume_id", "code", "message"), list(map(vars, listed))).encode(), REVIEW_FILE)
 
 
 def _given_mention(row: ReportRow) -> Mention:
@@ -158,15 +172,25 @@ def _decide(mentions: tuple[Mention, ...] | CaseError) -> tuple[int, ...] | Case
         return error
 
 
-def _unite(decisions: Sequence[tuple[int, ...] | CaseError]) -> tuple[int, ...]:
-    """Return the segments of the reports of one volume."""
+def _decide_all(
+    read: Iterable[tuple[str, tuple[Mention, ...] | CaseError]], canonical: Callable[[str], str] = str
+) -> dict[str, tuple[int, ...] | CaseError]:
+    """Return the segments of each id, or why there are none, in the order of ids."""
+    decisions: dict[str, list[tuple[int, ...] | CaseError]] = {}
+    for written, mentions in read:
+        decisions.setdefault(canonical(written), []).append(_decide(mentions))
+    return {name: _unite(decisions[name]) for name in sorted(decisions)}
+
+
+def _unite(decisions: Sequence[tuple[int, ...] | CaseError]) -> tuple[int, ...] | CaseError:
+    """Return the segments of the reports of one volume, or why there are none."""
     errors = [decision for decision in decisions if isinstance(decision, CaseError)]
     if errors:
-        raise min(errors, key=str)
+        return min(errors, key=str)
     found = [decision for decision in decisions if not isinstance(decision, CaseError)]
     segments = tuple(sorted(set(chain.from_iterable(found))))
     if segments and not all(found):
-        raise CaseError("LABEL_CONFLICT", f"the reports say both healthy and {';'.join(map(str, segments))}", _STEP)
+        return CaseError("LABEL_CONFLICT", f"the reports say both healthy and {';'.join(map(str, segments))}", _STEP)
     return segments
 
 
@@ -180,10 +204,3 @@ def _is_open(mention: Mention, segments: Sequence[int], mentions: Sequence[Menti
         return False
     explained = chain(segments, *(other.segments for other in mentions if other.status != "none"))
     return not set(mention.segments) <= set(explained)
-
-
-def _format_csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    """Return rows as UTF-8 CSV with line feeds."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(chain([header], rows))
-    return text.getvalue().encode()

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.arrays import SEGMENT_COUNT, BoolArray, Float64Array, UInt8Array
 from pipeline.couinaud.result import CouinaudMap
+from pipeline.errors import CaseError
 
 MEAN_FRACTIONS = (0.03, 0.13, 0.07, 0.15, 0.15, 0.10, 0.16, 0.23)
 """Mean share of the liver that segments 1..8 have in public annotations of the 20 scans of 3D-IRCADb-01."""
@@ -40,6 +41,29 @@ def check_map(made: CouinaudMap, liver_mask: BoolArray) -> CouinaudMap:
     if wrong:
         raise ValueError(f"constructor {made.method} gave {wrong} voxels a label that does not follow the liver")
     return replace(made, flags=tuple(sorted({*made.flags, *flag_fractions(measure_fractions(labels))})))
+
+
+def require_named_segments(made: CouinaudMap, image_label: BoolArray) -> None:
+    """Check that each segment that a volume's label names is in its map.
+
+    Of a segment that is not, every slice would become healthy, and its tumors healthy tissue to train on.
+
+    Args:
+        made: The volume's map.
+        image_label: The volume's label, shape (8,).
+
+    Raises:
+        CaseError: LABEL_NOT_IN_MAP.
+    """
+    named = (np.flatnonzero(image_label) + 1).tolist()
+    if missing := [segment for segment in named if not (made.labels == segment).any()]:
+        sides = f"segments {_list(named)}, the Couinaud map ({made.method}) has no segment {_list(missing)}"
+        raise CaseError("LABEL_NOT_IN_MAP", f"the label names {sides}", "construct_couinaud")
+
+
+def _list(segments: list[int]) -> str:
+    """Return segments as text."""
+    return ", ".join(map(str, segments))
 
 
 def measure_fractions(labels: UInt8Array) -> Float64Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from pipeline.archive.quarantine import Rejection, read_rejections, remove_rejection, write_rejection
+from pipeline.archive.quarantine import Rejection, write_rejection
 from pipeline.config import GridConfig
 from pipeline.errors import CaseError
 from pipeline.run_folder import RunFolder
@@ -67,10 +67,3 @@ def commit_statistics(
         run.remove(TABLE, volume_id)
     counted = sum(slices[volume_id] for volume_id in volumes.keys() - rejected.keys())
     return counted, Counter(rejection.code for rejection in rejected.values())
-
-
-def retry_rejected(run: RunFolder) -> None:
-    """Forget which volumes an unfinished run of this step set aside: they are tried again."""
-    for rejection in read_rejections(run):
-        if rejection.step == STEP:
-            remove_rejection(run, rejection.volume_id)

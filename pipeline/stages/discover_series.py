@@ -15,7 +15,8 @@ from typing import Any
 from pipeline.archive.dicom_case import decoder_limits, repair_codes
 from pipeline.archive.dicom_inventory import FoundSeries, Inventory, input_hash, pack_part
 from pipeline.archive.dicom_masks import MaskIndex
-from pipeline.archive.dicom_selection import Candidate, Match
+from pipeline.archive.dicom_matching import Match
+from pipeline.archive.dicom_selection import Candidate
 from pipeline.archive.sandbox import Limits, shared_sandbox
 from pipeline.archive.site_key import SiteKey
 from pipeline.archive.source_tree import CHUNK_FILES, FileState, SourceTree, is_zip_name, pack_states, unpack_states
@@ -165,7 +166,7 @@ def _candidates(
     items, states = [], {state.name: state for state in found.states}
     for volume in answer["volumes"]:
         names = (key.volume_id(found.series, volume["name"]), found.series, found.accessions)
-        mask = masks.find(*names, match.label.liver_mask)
+        mask = masks.find(*names, match.liver_mask(found.series))
         files = [states[name] for name in {name for name, _ in volume["slices"]}]
         item = Candidate(
             volume_id=names[0],

@@ -12,14 +12,18 @@ from pipeline.archive import catalog
 from pipeline.archive.cases import CaseSource
 from pipeline.archive.dicom_changes import find_changes, remember, require_same_key, write_identifiers
 from pipeline.archive.dicom_inventory import Inventory
-from pipeline.archive.dicom_selection import Candidate, Selection, match_labels, select
-from pipeline.archive.labels import read_study_labels
+from pipeline.archive.dicom_matching import add_splits, match_labels
+from pipeline.archive.dicom_selection import Candidate, Selection, select
+from pipeline.archive.labels import StudyLabel, read_study_labels, read_study_splits
 from pipeline.archive.quarantine import Rejection, read_rejections, remove_rejection
+from pipeline.archive.report_table import find_columns, find_study_key, read_report_rows
+from pipeline.archive.reports import label_studies
 from pipeline.archive.site_key import load_site_key
-from pipeline.config import PipelineConfig
+from pipeline.config import PipelineConfig, SourceConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 from pipeline.stages.discover_series import examine, take_inventory
+from pipeline.stages.extract_labels import extract_mentions
 
 
 @dataclass(frozen=True)
@@ -48,21 +52,16 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
         remove: Removes what there is of a volume.
 
     Raises:
-        RefusedInputError: As `list_cases`; if the run folder's ids were made with another key; if no label has a
-            volume.
+        RefusedInputError: As `list_cases` and `match_labels`; if the run folder's ids were made with another key.
     """
     if config.source.layout != "dicom":
         return FoundCases(*catalog.list_cases(config))
-    if config.source.reports:
-        raise RefusedInputError(
-            "source.reports: a DICOM tree needs a label table; extract_labels makes one, whose column volume_id becomes"
-            " accession or series"
-        )
     key = load_site_key(config.source.id_key)
     require_same_key(run, key)
-    labels = read_study_labels(_label_table(config))
+    labels, splits = _read_labels(config.source)
     inventory = take_inventory(config.source)
-    matches = match_labels(labels, inventory, key)
+    placed = match_labels(splits, inventory, key)
+    matches = add_splits(match_labels(labels, inventory, key), placed)
     candidates, identifiers = examine(matches, inventory, config.source, key)
     selection = select(matches, candidates, inventory, key)
     if config.source.reidentification:
@@ -74,16 +73,30 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
         remove(run, volume_id)
     remember(run, key, changes)
     _forget_rejections(run, selection)
-    report = _report(selection, inventory, candidates) | {"changes": changes.counts}
+    report = _report(selection, inventory, candidates) | {
+        "labels": len(labels),
+        "labels_without_series": selection.unmatched,
+        "splits_without_series": sum(not match.series for match in placed),
+        "changes": changes.counts,
+    }
     return FoundCases(selection.cases, selection.rejections, {"archive": report})
 
 
-def _label_table(config: PipelineConfig) -> Path:
-    """Return the path of the label table."""
-    source = config.source
-    if not source.labels and "://" in source.path:
-        raise RefusedInputError(f"source.labels: needed for a source behind a URI, {source.path!r}")
-    return Path(source.labels or Path(source.path, "volume_labels.csv")).expanduser().absolute()
+def _read_labels(source: SourceConfig) -> tuple[list[StudyLabel], list[StudyLabel]]:
+    """Return the labels of a hospital archive, and, if they come from reports, what the label table says beside them.
+
+    Workers read the reports; only what they say of tumors comes here.
+    """
+    table = Path(source.labels or Path(source.path, "volume_labels.csv")).expanduser().absolute()
+    if not source.reports:
+        if not source.labels and "://" in source.path:
+            raise RefusedInputError(f"source.labels: needed for a source behind a URI, {source.path!r}")
+        return read_study_labels(table), []
+    splits = read_study_splits(table) if source.labels else []
+    reports = Path(source.reports).expanduser().absolute()
+    columns = find_columns(reports, source.report_id_column, source.report_text_column)
+    key = find_study_key(columns.id)
+    return label_studies(extract_mentions(read_report_rows(reports, columns)), key), splits
 
 
 def _forget_rejections(run: RunFolder, selection: Selection) -> None:
@@ -104,5 +117,4 @@ def _report(selection: Selection, inventory: Inventory, candidates: dict[str, li
         "dropped_slices": dict(sorted((+inventory.dropped).items())),
         "series": len(whole) + sum(len(items) for items in candidates.values()),
         "skipped_series": dict(sorted(selection.skipped.items())),
-        "labels_without_series": selection.unmatched,
     }

@@ -17,6 +17,7 @@ from pipeline.archive.cases import CaseSource
 from pipeline.archive.catalog import read_case
 from pipeline.archive.quarantine import Rejection, remove_rejection, write_rejection
 from pipeline.config import GridConfig, PipelineConfig
+from pipeline.couinaud.checks import require_named_segments
 from pipeline.couinaud.kept_maps import TimedMap, construct_or_take, write_map
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, native_references_schema, references_schema, slices_schema
@@ -83,6 +84,7 @@ class DecodeVolume(Stage):
         """Read and check a case; CaseError if it cannot be used."""
         volume = read_case(case, self.config)
         made = construct_or_take(self.run, volume, self.config.couinaud)
+        require_named_segments(made.map, volume.image_label)
         return volume, made, plan_slices(volume, made.map.labels, self.config.grid)
 
 

@@ -5,11 +5,13 @@ Labels from the references, the paper's comparison, are the exception: they need
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from pipeline.archive.quarantine import Rejection, write_rejection
 from pipeline.arrays import BoolArray
 from pipeline.config import ImageLabelConfig
 from pipeline.errors import RefusedInputError
@@ -31,14 +33,14 @@ class RefineImageLabels(Stage):
     """
 
     reads = ("volume_id", "slabs")
-    emits = ("volume_id", "slices", "relabeled")
+    emits = ("volume_id", "slices", "relabeled", "code", "message")
 
     def __init__(self, run: RunFolder, config: ImageLabelConfig) -> None:
         self.run = run
         self.config = config
 
     def process(self, row: Row) -> Iterator[Row]:
-        """Refine one volume; give its number of slices, and of those that became healthy."""
+        """Refine one volume; give its number of slices, of those that became healthy, and why it cannot be used."""
         slices = relabeled = 0
         for slab in row["slabs"]:
             columns = read_slab(self.run, "slices", row["volume_id"], slab, _COLUMNS)
@@ -49,7 +51,12 @@ class RefineImageLabels(Stage):
             self.run.write_table(table, "image_labels", row["volume_id"], slab_name(slab))
             slices += len(label)
             relabeled += int(np.sum(label.any(axis=1) & ~refined.any(axis=1)))
-        yield {"volume_id": row["volume_id"], "slices": slices, "relabeled": relabeled}
+        reason = {"code": "", "message": ""}
+        if self.config.source == "volume" and 0 < slices == relabeled:
+            named = ", ".join(str(index + 1) for index in np.flatnonzero(label[0]))
+            sides = f"segments {named}, none of {slices} slices has {self.config.minimum_area_mm2:g} mm2 of one"
+            reason = {"code": "LABEL_NOT_IN_MAP", "message": f"the label names {sides}"}
+        yield {"volume_id": row["volume_id"], "slices": slices, "relabeled": relabeled, **reason}
 
     def _refine(
         self, volume_id: str, slab: int, columns: Mapping[str, np.ndarray[Any, Any]], present: BoolArray
@@ -63,6 +70,23 @@ class RefineImageLabels(Stage):
         maps = read_slab(self.run, "slices", volume_id, slab, ["couinaud_map"])
         masks = read_slab(self.run, "references/grid", volume_id, slab, ["reference_mask"])
         return find_tumor_segments(maps["couinaud_map"], masks["reference_mask"])
+
+
+def commit_labels(run: RunFolder, rows: Iterable[Row]) -> tuple[dict[str, int], Counter[str]]:
+    """Add up the stage's rows; quarantine each volume that cannot be used and remove its slice labels.
+
+    Returns:
+        `slices` and `relabeled_healthy` of the others, and the number of quarantined volumes by reason code.
+    """
+    counts, reasons = Counter(slices=0, relabeled_healthy=0), Counter[str]()
+    for row in rows:
+        if row["code"]:
+            write_rejection(run, Rejection(row["volume_id"], row["code"], row["message"], "refine_image_labels"))
+            run.remove("image_labels", row["volume_id"])
+            reasons[row["code"]] += 1
+        else:
+            counts.update(slices=row["slices"], relabeled_healthy=row["relabeled"])
+    return dict(counts), reasons
 
 
 def require_references(volumes: Iterable[VolumeRow], config: ImageLabelConfig) -> None:

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.archive.quarantine import Rejection, read_rejections, remove_rejection, write_rejection
+from pipeline.archive.quarantine import Rejection, write_rejection
 from pipeline.config import GridConfig, PixelLabelConfig
 from pipeline.errors import CaseError
 from pipeline.refinement.slab_refinement import RefinementCounts, refine_slabs
@@ -125,10 +125,3 @@ def commit_volumes(
         run.remove("pseudo_labels", volume_id)
     refined = (counts[volume_id] for volume_id in volumes.keys() - rejected.keys())
     return sum(refined, RefinementCounts()), Counter(rejection.code for rejection in rejected.values())
-
-
-def retry_rejected(run: RunFolder) -> None:
-    """Forget which volumes an unfinished run of this step set aside: they are tried again."""
-    for rejection in read_rejections(run):
-        if rejection.step == STEP:
-            remove_rejection(run, rejection.volume_id)

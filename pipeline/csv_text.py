@@ -1,0 +1,37 @@
+"""Writing CSV that is harmless: a spreadsheet runs cells that look like formulas, and ids come from strangers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def format_csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Lay out rows as CSV with a header line.
+
+    None is an empty cell, a truth value 1 or 0, a float has six significant digits. Text that a spreadsheet would take
+    for a formula gets a leading apostrophe, and a carriage return in it becomes a blank.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_csv_cell(row[column]) for column in columns] for row in rows)
+    return text.getvalue()
+
+
+def _csv_cell(value: Any) -> str:
+    """Return one cell's text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if not isinstance(value, str):
+        return str(value)
+    text = value.replace("\r", " ")  # the csv module does not quote it
+    return f"'{text}" if value.startswith(_FORMULA_STARTS) else text
