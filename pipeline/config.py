@@ -69,7 +69,8 @@ class SourceConfig:
     reports: Annotated[str, tyro.conf.arg(aliases=["--reports"])] = ""
     """Table of report texts (CSV, JSONL or Parquet) to take the labels from instead. Then `labels` may give splits."""
     report_id_column: str = ""
-    """Column of the report table with the volume's id. Empty takes the first usual one, such as `volume_id`."""
+    """Column of the report table with the volume's id. Empty takes the first usual one, such as `volume_id` or
+    `accession`."""
     report_text_column: str = ""
     """Column of the report table with the text. Empty takes the first usual one, such as `text` or `report`."""
     couinaud_maps: Annotated[str, tyro.conf.arg(aliases=["--couinaud-maps"])] = ""
