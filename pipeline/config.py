@@ -90,9 +90,9 @@ class SourceConfig:
     repairs: tuple[Repair, ...] = ()
     """DICOM: what may be interpolated instead of rejected: `tilt` (gantry), `spacing` (steps of different length)."""
     decoder_memory_mb: int = 4096
-    """DICOM: address space of the process that reads untrusted files."""
+    """Address space of the process that reads the files of a case."""
     decoder_seconds: float = 300.0
-    """DICOM: time for one series."""
+    """Time for one case."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -77,3 +77,11 @@ class Study:
     liver_mask: BoolArray
     reference_mask: BoolArray | None
     notes: tuple[str, ...] = ()
+
+
+def to_geometry(values: dict[str, Any]) -> Geometry:
+    """Return the geometry whose fields went through JSON."""
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    return Geometry(**fields)

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.archive import ircad, msd
-from pipeline.archive.cases import CaseFiles, CaseSource, Study
-from pipeline.archive.checks import lay_on_grid, to_labels
+from pipeline.archive.cases import CaseFiles, CaseSource, to_geometry
+from pipeline.archive.decode_case import VESSELS
+from pipeline.archive.dicom_case import decoder_limits
 from pipeline.archive.labels import LabelTable, VolumeLabel, read_labels, read_splits, unsafe_id_error
-from pipeline.archive.nifti import read_nifti
 from pipeline.archive.quarantine import Rejection
 from pipeline.archive.report_table import find_columns
 from pipeline.archive.reports import read_report_labels
-from pipeline.archive.vessels import read_vessel_mask
+from pipeline.archive.sandbox import shared_sandbox
 from pipeline.archive.volume_ids import ircad_id, is_safe_id, replacement_id
-from pipeline.arrays import SEGMENT_COUNT, UInt8Array
 from pipeline.config import PipelineConfig, SourceConfig
 from pipeline.couinaud.methods import find_inputs
 from pipeline.errors import CaseError, RefusedInputError
-from pipeline.volume import Geometry, Vessels, Volume
+from pipeline.volume import Vessels, Volume
 
 __all__ = ["CaseSource", "list_cases", "read_case"]
 
+DECODE_TASK = "pipeline.archive.decode_case:decode_case"
+"""What reads the files of a case, in a throw-away process."""
 _STEP = "list"
 _FIND = {"msd": msd.find_files, "ircad": ircad.find_files}
-_READ = {"msd": msd.read_study, "ircad": ircad.read_study}
 
 
 def list_cases(config: PipelineConfig, *, labels_required: bool = True) -> tuple[list[CaseSource], list[Rejection]]:
@@ -68,6 +67,7 @@ def list_cases(config: PipelineConfig, *, labels_required: bool = True) -> tuple
 def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] | None = None) -> Volume:
     """Read one case, with what the constructor of its Couinaud map uses, in LPS order.
 
+    Its files are read in a process that is thrown away when it hangs, crashes or takes more than its memory.
     `content_sha256` is the hash of the bytes of the files that were read, one after another: image, masks, Couinaud
     map, vessels.
 
@@ -78,8 +78,8 @@ def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] |
             it; what the configured method uses if None.
 
     Raises:
-        CaseError: If the case cannot be used: the codes of `msd.read_study`, `ircad.read_study` and `read_nifti`,
-            `COUINAUD_GEOMETRY` or `COUINAUD_LABEL`, `VESSEL_GEOMETRY` or `VESSEL_VALUES`.
+        CaseError: If the case cannot be used: the codes of the layouts' `read_study`, of `read_nifti` and of
+            `Sandbox.call`; `COUINAUD_GEOMETRY` or `COUINAUD_LABEL`, `VESSEL_GEOMETRY` or `VESSEL_VALUES`.
     """
     has_map = bool(case.couinaud_map) or case.layout == "phantom"
     wanted = find_inputs(config.couinaud, has_map) if inputs is None else inputs
@@ -87,33 +87,28 @@ def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] |
         from pipeline.phantom import make_phantom
 
         return make_phantom(config.phantom, config.seed, case.volume_id, vessels="vessels" in wanted)
-    content = hashlib.sha256()
-    study = _read_study(case, content.update, config)
-    read_map, read_vessels = "couinaud_map" in wanted, "vessels" in wanted
-    couinaud_map = _read_couinaud_map(case, study.geometry, content.update) if read_map else None
-    vessels = _read_vessels(case, study.geometry, content.update) if read_vessels else None
+    answer = shared_sandbox(decoder_limits(config.source)).call(
+        DECODE_TASK,
+        case=case.to_row(),
+        inputs=sorted(wanted),
+        liver_value=config.source.liver_value,
+        repairs=list(config.source.repairs),
+    )
+    arrays = answer.arrays
+    vessels = {name: arrays[name] for name in VESSELS if name in arrays}
     return Volume(
         volume_id=case.volume_id,
-        hu=study.hu,
-        liver_mask=study.liver_mask,
-        geometry=study.geometry,
+        hu=arrays["hu"],
+        liver_mask=arrays["liver_mask"],
+        geometry=to_geometry(answer.values["geometry"]),
         image_label=case.image_label,
         split=case.split,
-        reference_mask=study.reference_mask,
-        couinaud_map=couinaud_map,
-        vessels=vessels,
-        content_sha256=content.hexdigest(),
-        notes=study.notes,
+        reference_mask=arrays.get("reference_mask"),
+        couinaud_map=arrays.get("couinaud_map"),
+        vessels=Vessels(**vessels) if vessels else None,
+        content_sha256=answer.values["sha256"],
+        notes=tuple(answer.values["notes"]),
     )
-
-
-def _read_study(case: CaseSource, record: Callable[[bytes], object], config: PipelineConfig) -> Study:
-    """Read CT and masks of a case as its layout has them."""
-    if case.layout == "dicom":
-        from pipeline.archive.dicom_case import read_study
-
-        return read_study(case, record, config.source)
-    return _READ[case.layout](case, record)
 
 
 def _phantom_cases(config: PipelineConfig) -> list[CaseSource]:
@@ -177,23 +172,6 @@ def _read_table(source: SourceConfig, root: Path, files: Mapping[str, CaseFiles]
     columns = find_columns(reports, source.report_id_column, source.report_text_column)
     splits = read_splits(labels, _canonical(source)) if source.labels else None
     return read_report_labels(reports, columns, _canonical(source), splits)
-
-
-def _read_couinaud_map(case: CaseSource, image: Geometry, record: Callable[[bytes], object]) -> UInt8Array | None:
-    """Read the Couinaud map of a case on the grid of its CT, or None if it has none; a crop of the grid will do."""
-    if not case.couinaud_map:
-        return None
-    what = "the Couinaud map"
-    values, geometry = read_nifti(Path(case.couinaud_map), what, record)
-    labels = to_labels(values, SEGMENT_COUNT, "COUINAUD_LABEL", what)
-    return lay_on_grid(labels, geometry, image, what, "COUINAUD_GEOMETRY")
-
-
-def _read_vessels(case: CaseSource, image: Geometry, record: Callable[[bytes], object]) -> Vessels | None:
-    """Read the vessels of a case on the grid of its CT: its vessel mask, else what its masks hold; perhaps None."""
-    if case.vessels:
-        return read_vessel_mask(Path(case.vessels), image, record)
-    return ircad.read_vessels(case, image, record) if case.layout == "ircad" else None
 
 
 def _companion_folder(path: str, name: str, beside: Path) -> Path | None:

@@ -1,17 +1,17 @@
-"""One case of a hospital archive, from the driver's plan to arrays: the reading itself runs in the sandbox."""
+"""One case of a hospital archive, from the driver's plan to arrays."""
 
 from __future__ import annotations
 
 import base64
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipeline.archive.cases import CaseSource, Study
-from pipeline.archive.sandbox import Limits, shared_sandbox
+from pipeline.archive.cases import CaseSource, Study, to_geometry
+from pipeline.archive.dicom_volume import read_volume
+from pipeline.archive.sandbox import Limits
 from pipeline.config import SourceConfig
-from pipeline.volume import Geometry
 
 REPAIR_CODES = {"tilt": "GANTRY_TILT", "spacing": "SLICE_INCREMENT_INCONSISTENT"}
 """The reason codes that an accepted repair takes away."""
@@ -23,9 +23,9 @@ def decoder_limits(source: SourceConfig) -> Limits:
     return Limits(source.decoder_memory_mb * 2**20, source.decoder_seconds)
 
 
-def repair_codes(source: SourceConfig) -> list[str]:
+def repair_codes(repairs: Sequence[str]) -> list[str]:
     """Return the reason codes that the site wants mended."""
-    return [REPAIR_CODES[name] for name in source.repairs]
+    return [REPAIR_CODES[name] for name in repairs]
 
 
 def pack_json(value: Any) -> str:
@@ -38,41 +38,27 @@ def unpack_json(packed: str) -> Any:
     return json.loads(zlib.decompress(base64.b85decode(packed)))
 
 
-def read_study(case: CaseSource, record: Callable[[bytes], object], source: SourceConfig) -> Study:
+def read_study(case: CaseSource, record: Callable[[bytes], object], liver_value: int, repairs: Sequence[str]) -> Study:
     """Read CT and liver of a case of layout `dicom`.
 
     Args:
         case: A case whose `image` holds the archive's root and the slices, and `masks` where its mask lies, packed.
         record: Receives a hash of the files of the CT and of the mask.
-        source: Settings of the source.
+        liver_value: As in `pipeline.config.SourceConfig`.
+        repairs: As in `pipeline.config.SourceConfig`.
 
     Raises:
-        CaseError: As `pipeline.archive.dicom_volume.read_volume` and `Sandbox.call`.
+        CaseError: As `pipeline.archive.dicom_volume.read_volume`.
     """
     root, slices = unpack_json(case.image)
-    answer = shared_sandbox(decoder_limits(source)).call(
-        "pipeline.archive.dicom_volume:read_volume",
-        source=root,
-        slices=slices,
-        mask=unpack_json(case.masks),
-        liver_value=source.liver_value,
-        repairs=repair_codes(source),
-    )
-    record(answer.values["sha256"].encode())
-    labels = answer.arrays["labels"]
+    values, arrays = read_volume(root, slices, unpack_json(case.masks), repair_codes(repairs), liver_value)
+    record(values["sha256"].encode())
+    labels = arrays["labels"]
     tumors = labels == _TUMOR
     return Study(
-        hu=answer.arrays["hu"],
-        geometry=_geometry(answer.values["geometry"]),
+        hu=arrays["hu"],
+        geometry=to_geometry(values["geometry"]),
         liver_mask=labels > 0,
         reference_mask=tumors if tumors.any() else None,
-        notes=tuple(answer.values["notes"]),
+        notes=tuple(values["notes"]),
     )
-
-
-def _geometry(values: dict[str, Any]) -> Geometry:
-    """Return the geometry that an answer describes."""
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-    }
-    return Geometry(**fields)

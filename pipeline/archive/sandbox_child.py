@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.errors import CaseError, describe_error
 
 LENGTH_BYTES = 8
-MAXIMUM_ARRAYS = 4
+MAXIMUM_ARRAYS = 8
 READY = b"!"
 """Said once, before the first request."""
 ARRAY_TYPES = {"int16": "<i2", "uint8": "|u1", "bool": "|b1"}

@@ -102,7 +102,7 @@ class ExamineSeries(Stage):
     def __init__(self, source: SourceConfig) -> None:
         self.uri = SourceTree(source.path).uri
         self.limits: Limits = decoder_limits(source)
-        self.repairs = repair_codes(source)
+        self.repairs = repair_codes(source.repairs)
         self.identify = bool(source.reidentification)
 
     def process(self, row: Row) -> Iterator[Row]:
