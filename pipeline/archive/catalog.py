@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from errno import errorcode
 from pathlib import Path
 
 from pipeline.archive import ircad, msd
@@ -16,6 +17,7 @@ from pipeline.archive.quarantine import Rejection
 from pipeline.archive.report_table import find_columns
 from pipeline.archive.reports import read_report_labels
 from pipeline.archive.sandbox import shared_sandbox
+from pipeline.archive.steady_file import try_again
 from pipeline.archive.volume_ids import ircad_id, is_safe_id, replacement_id
 from pipeline.config import PipelineConfig, SourceConfig
 from pipeline.couinaud.methods import find_inputs
@@ -54,7 +56,7 @@ def list_cases(config: PipelineConfig, *, labels_required: bool = True) -> tuple
         raise RefusedInputError("source.layout dicom: only ingest reads DICOM trees")
     source = config.source
     root = _folder(source.path, "source.path")
-    files = _FIND[source.layout](root)
+    files = _find_files(root, source.layout)
     cases, rejections = _join(files, _read_table(source, root, files, labels_required), source, root)
     if not cases:
         counts = ", ".join(f"{code} {count}" for code, count in Counter(item.code for item in rejections).items())
@@ -119,6 +121,15 @@ def _phantom_cases(config: PipelineConfig) -> list[CaseSource]:
     if not phantoms:
         raise RefusedInputError("phantom: all counts are 0, expected at least one volume")
     return [CaseSource(item.volume_id, "phantom", item.split, ()) for item in phantoms]
+
+
+def _find_files(root: Path, layout: str) -> dict[str, CaseFiles]:
+    """Return the files of each case by its name in the archive."""
+    try:
+        return try_again(lambda: _FIND[layout](root))
+    except OSError as error:
+        symbol = errorcode.get(error.errno or 0, "no code")
+        raise RefusedInputError(f"source.path {str(root)!r} cannot be listed ({symbol})") from None
 
 
 def _join(

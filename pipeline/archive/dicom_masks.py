@@ -18,6 +18,7 @@ from pipeline.archive.dicom_inventory import FoundSeries, Inventory
 from pipeline.archive.dicom_kinds import hash_text
 from pipeline.archive.ircad import is_liver_tumor
 from pipeline.archive.source_tree import ZIP_MARK, FileState
+from pipeline.archive.steady_file import try_again
 from pipeline.errors import RefusedInputError
 
 SUFFIXES = (".nii.gz", ".dcm")
@@ -134,7 +135,7 @@ def _index(folder: str, setting: str) -> dict[str, str]:
     path = Path(folder).expanduser().absolute()
     if folder and not path.is_dir():
         raise RefusedInputError(f"{setting}: expected a folder, got {folder!r}")
-    files = sorted(path.iterdir()) if folder else []
+    files = try_again(lambda: sorted(path.iterdir())) if folder else []
     return {name: str(file) for file in files for name in _names(file)}
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.archive.checks import paste_on_grid, reading, require_same_grid, to_labels
+from pipeline.archive.checks import paste_on_grid, require_same_grid, to_labels
 from pipeline.archive.dicom_geometry import Series, arrange
 from pipeline.archive.dicom_seg import decode_liver
 from pipeline.archive.dicom_series import decode_hu, decode_mask, read_series, to_volume
 from pipeline.archive.dicom_tree import IMAGE, read_series_headers
-from pipeline.archive.members import Member
+from pipeline.archive.members import Member, read_file
 from pipeline.archive.nifti import read_nifti
 from pipeline.archive.sandbox_child import Result
 from pipeline.archive.source_tree import SourceTree
@@ -65,8 +65,7 @@ def read_volume(
         path = Path(tree.uri, name) if place == "tree" else Path(name)
         labels = _read_nifti(path, liver_value, geometry, content.update)
     else:
-        with reading(MASK):
-            data = tree.read(name) if place == "tree" else Path(name).read_bytes()
+        data = tree.read(name) if place == "tree" else read_file(Path(name), MASK)
         content.update(data)
         labels, _ = to_volume(decode_liver(data, series, MASK), series, MASK)
     _require_liver_hu(hu, labels)

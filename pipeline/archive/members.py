@@ -6,13 +6,14 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from pipeline.archive.checks import reading
+from pipeline.archive.steady_file import open_path, try_again
 from pipeline.errors import CaseError
 
 MAXIMUM_ZIP_BYTES = 2**32
@@ -70,9 +71,10 @@ def open_zip(
     Raises:
         CaseError: As `open_members`.
     """
-    with reading(what), zip_errors(what):
-        archive = zipfile.ZipFile(file)
-    with archive:
+    with ExitStack() as stack:
+        with reading(what), zip_errors(what):
+            stream = stack.enter_context(open_path(file)) if isinstance(file, Path) else file
+            archive = stack.enter_context(zipfile.ZipFile(stream))
         infos = [info for info in archive.infolist() if not info.is_dir()]
         _require_safe(infos, what, byte_cap)
         with zip_errors(what):
@@ -82,8 +84,8 @@ def open_zip(
 def _folder_members(path: Path, what: str) -> list[Member]:
     """Return the files under a folder."""
     with reading(what):
-        files = [file for file in path.rglob("*") if file.is_file()]
-    return _in_order([Member(file.relative_to(path).as_posix(), partial(_read_file, file, what)) for file in files])
+        files = try_again(lambda: [file for file in path.rglob("*") if file.is_file()])
+    return _in_order([Member(file.relative_to(path).as_posix(), partial(read_file, file, what)) for file in files])
 
 
 def _in_order(members: list[Member]) -> list[Member]:
@@ -98,10 +100,14 @@ def is_junk(name: PurePosixPath) -> bool:
     return hidden or name.name.lower() in _JUNK_NAMES
 
 
-def _read_file(path: Path, what: str) -> bytes:
-    """Read a file of a folder."""
-    with reading(what):
-        return path.read_bytes()
+def read_file(path: Path, what: str) -> bytes:
+    """Return the whole of a file.
+
+    Raises:
+        CaseError: `FILE_UNREADABLE`.
+    """
+    with reading(what), open_path(path) as stream:
+        return stream.read()
 
 
 def _read_zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str) -> bytes:

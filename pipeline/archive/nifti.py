@@ -3,23 +3,29 @@
 SimpleITK fills the missing half of a truncated file with zeros, turns what is not a number into zero, follows a wrong
 data offset into nothing and allocates whatever the header asks for. So the gzip stream is checked to its end (each
 member's CRC and length), the header is held against the size of the stream and floating-point voxels are looked at,
-before SimpleITK sees the file. Where sform and qform differ, the sform wins, as SimpleITK has it.
+before SimpleITK sees what was read: the decompressed file, in memory. Where sform and qform differ, the sform wins, as
+SimpleITK has it.
 """
 
 from __future__ import annotations
 
 import math
+import os
+import resource
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.archive.checks import reading, require_spacing
+from pipeline.archive.steady_file import open_path
 from pipeline.errors import CaseError
 from pipeline.volume import Geometry, to_lps
 
@@ -67,7 +73,8 @@ def read_nifti(
         path: A `.nii.gz` file.
         what: The image in words, for messages: `the image`, `the mask`.
         record: Receives the file's bytes in order, such as `hashlib.sha256().update`.
-        byte_cap: Largest decompressed size.
+        byte_cap: Largest decompressed size. Half of what this process may have is allowed at most: while an image is
+            decoded, it is there twice.
 
     Returns:
         The array, three-dimensional, of the file's data type (floating-point where the header rescales), and its
@@ -77,22 +84,42 @@ def read_nifti(
         CaseError: `NIFTI_TRUNCATED`, `NIFTI_CORRUPT`, `NIFTI_TOO_LARGE`, `NIFTI_DIMENSIONS`, `NIFTI_DATATYPE`,
             `NIFTI_UNREADABLE`, `NIFTI_NOT_FINITE`, `ORIENTATION_UNKNOWN`, `SPACING_RANGE` or `FILE_UNREADABLE`.
     """
-    header = verify_nifti(path, what, record, byte_cap)
-    if not header.oriented:
-        raise CaseError("ORIENTATION_UNKNOWN", f"{what} has sform_code 0 and qform_code 0, expected one above 0")
-    array, geometry = to_lps(_decode(path, what))
+    with _memory_file() as (copy, inflated):
+        header = verify_nifti(path, what, record, min(byte_cap, _memory_limit() // 2), copy.write)
+        copy.flush()
+        if not header.oriented:
+            raise CaseError("ORIENTATION_UNKNOWN", f"{what} has sform_code 0 and qform_code 0, expected one above 0")
+        array, geometry = to_lps(_decode(inflated, what))
     require_spacing(geometry, what)
     return array, geometry
 
 
-def verify_nifti(path: Path, what: str, record: Callable[[bytes], object], byte_cap: int) -> NiftiHeader:
-    """Read a `.nii.gz` from end to end in bounded memory and return its header.
+@contextmanager
+def _memory_file() -> Iterator[tuple[IO[bytes], Path]]:
+    """Give a file in memory and a path by which a library opens it. Nothing of it is left, whatever happens."""
+    with os.fdopen(os.memfd_create("image"), "wb") as stream, TemporaryDirectory() as folder:
+        path = Path(folder, "image.nii")
+        path.symlink_to(f"/proc/self/fd/{stream.fileno()}")
+        yield stream, path
+
+
+def verify_nifti(
+    path: Path, what: str, record: Callable[[bytes], object], byte_cap: int, keep: Callable[[bytes], object]
+) -> NiftiHeader:
+    """Read a `.nii.gz` from end to end, once, and return its header.
+
+    Args:
+        path: As in `read_nifti`.
+        what: As in `read_nifti`.
+        record: As in `read_nifti`.
+        byte_cap: As in `read_nifti`.
+        keep: Receives the decompressed bytes in order, never more than the header asks for.
 
     Raises:
         CaseError: As `read_nifti`.
     """
     voxels, head, size = None, b"", 0
-    with reading(what), path.open("rb") as stream:
+    with reading(what), open_path(path) as stream:
         for block in _inflate(stream, what, record):
             size += len(block)
             if voxels:
@@ -104,6 +131,7 @@ def verify_nifti(path: Path, what: str, record: Callable[[bytes], object], byte_
                 raise CaseError(
                     "NIFTI_CORRUPT", f"{what} goes on after the {voxels.header.file_bytes} bytes it asks for"
                 )
+            keep(block)
     if voxels is None or size < voxels.header.file_bytes:
         expected = voxels.header.file_bytes if voxels else _HEADER_BYTES
         raise CaseError("NIFTI_TRUNCATED", f"{what} ends after {size} bytes, its header asks for {expected}")
@@ -111,6 +139,12 @@ def verify_nifti(path: Path, what: str, record: Callable[[bytes], object], byte_
         total = math.prod(voxels.header.shape)
         raise CaseError("NIFTI_NOT_FINITE", f"{what} holds {voxels.not_finite} of {total} voxels that are not finite")
     return voxels.header
+
+
+def _memory_limit() -> int:
+    """Return how many bytes this process may have, if that is limited, else twice the largest image."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return 2 * MAXIMUM_BYTES if limit == resource.RLIM_INFINITY else limit
 
 
 class _VoxelStream:
@@ -200,7 +234,9 @@ def _decode(path: Path, what: str) -> sitk.Image:
     sitk.ProcessObject_SetGlobalWarningDisplay(False)
     try:
         image = sitk.ReadImage(str(path), imageIO="NiftiImageIO")
-    except RuntimeError:
+    except RuntimeError as error:
+        if "allocate memory" in str(error):
+            raise MemoryError from None
         message = f"{what} cannot be decoded: its affine is sheared or singular, or its header contradicts itself"
         raise CaseError("NIFTI_UNREADABLE", message) from None
     while image.GetDimension() > 3:

@@ -14,13 +14,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import PurePosixPath
+from functools import cached_property, partial
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from pipeline.archive.checks import reading
 from pipeline.archive.members import is_junk, open_zip, zip_errors
+from pipeline.archive.steady_file import open_path, open_steadily, try_again
 from pipeline.errors import RefusedInputError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class SourceTree:
             RefusedInputError: If it is not a folder that can be opened.
         """
         try:
-            there = next(iter(self._folder("")), None)
+            there = try_again(lambda: next(iter(self._folder("")), None))
         except (OSError, ValueError) as error:
             raise RefusedInputError(f"source.path: expected a folder, got {self.uri!r}") from error
         if there is None:
@@ -161,14 +162,13 @@ class SourceTree:
         """Open a file of the file system."""
         if self._remote:
             filesystem, root = self._remote
-            stream: IO[bytes] = filesystem.open_input_file(f"{root}/{name}")
-            return stream
-        return open(os.path.join(self.uri, name), "rb")
+            return open_steadily(partial(filesystem.open_input_file, f"{root}/{name}"))
+        return open_path(Path(self.uri, name))
 
     def _walk(self, folder: str, skipped: Counter[str]) -> Iterator[FileState]:
         """Give the files below a folder: its own first, then its folders', each in the order of names."""
         try:
-            entries = sorted(self._folder(folder), key=lambda entry: entry[0])
+            entries = try_again(lambda: sorted(self._folder(folder), key=lambda entry: entry[0]))
         except OSError:
             skipped["FOLDER_UNREADABLE"] += 1
             return
