@@ -5,8 +5,6 @@ No label table is needed. `ingest` in the same run folder takes the maps that ar
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pipeline.command_line import run_job
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
@@ -19,13 +17,13 @@ def main(config: PipelineConfig) -> int:
         if step.committed and step.exit_code == EXIT_DONE:
             return EXIT_DONE  # rejected cases are tried again
         from pipeline.archive.catalog import list_cases
-        from pipeline.couinaud import prepare
         from pipeline.couinaud.kept_maps import read_rows
         from pipeline.couinaud.tables import format_maps
         from pipeline.stages.construct_couinaud import construct_maps, find_unmapped, set_aside
         from pipeline.stages.session import ray_session
+        from pipeline.stages.volumes import prepare_networks
 
-        config = replace(config, couinaud=prepare(config.couinaud))
+        config = prepare_networks(config)
         cases, rejections = list_cases(config, labels_required=False)
         reasons = set_aside(step.run, rejections)
         pending = find_unmapped(step.run, cases)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from pipeline.command_line import run_job
 from pipeline.config import PipelineConfig
@@ -25,14 +24,13 @@ def main(config: PipelineConfig) -> int:
             print(format_summary(step.run.read_json(folder, "summary.json")))
             return step.exit_code
         from pipeline.archive.catalog import list_cases
-        from pipeline.couinaud import prepare
         from pipeline.couinaud.evaluation_picture import draw_volumes
         from pipeline.csv_text import format_csv
         from pipeline.stages.evaluate_couinaud import evaluate_constructors, evaluation_config
         from pipeline.stages.session import ray_session
+        from pipeline.stages.volumes import prepare_networks
 
-        config = evaluation_config(config)
-        config = replace(config, couinaud=prepare(config.couinaud))
+        config = prepare_networks(evaluation_config(config))
         listed, _ = list_cases(config, labels_required=False)
         cases = [case for case in listed if case.couinaud_map or case.layout == "phantom"]
         if not cases:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pipeline.command_line import run_job
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
@@ -18,12 +16,12 @@ def main(config: PipelineConfig) -> int:
         if step.committed and (later or (step.exit_code == EXIT_DONE and not grows)):
             return step.exit_code  # cases are added, and rejected ones tried again, until a later step has used them
         from pipeline.archive.reports import write_review
-        from pipeline.couinaud import prepare
         from pipeline.stages.find_cases import find_cases
         from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases, remove_volume
         from pipeline.stages.session import ray_session
+        from pipeline.stages.volumes import prepare_networks
 
-        config = replace(config, couinaud=prepare(config.couinaud))
+        config = prepare_networks(config)
         with ray_session(config.ray):
             found = find_cases(step.run, config, remove_volume)
             if config.source.reports:

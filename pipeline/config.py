@@ -81,7 +81,13 @@ class SourceConfig:
     masks: Annotated[str, tyro.conf.arg(aliases=["--masks"])] = ""
     """DICOM: folder of liver masks named by volume id, series or accession (`.nii.gz`, or `.dcm` for a DICOM SEG)."""
     liver_value: int = 0
-    """DICOM: the liver in masks of many organs, such as TotalSegmentator's 5. 0 means masks of 0, 1 (2: tumor)."""
+    """DICOM: the liver in masks of many organs, such as TotalSegmentator's 5. 0 means masks of 0, 1 (2: tumor). Also
+    the liver of `liver_network`, if none of its labels is named `liver`."""
+    liver_network: Annotated[str, tyro.conf.arg(aliases=["--liver-network"])] = ""
+    """MSD, DICOM: nnU-Net v2 model folder with a label `liver`, for cases without a mask: `plans.json`, `dataset.json`
+    and `fold_X/checkpoint_final.pth`. It runs where `couinaud` says that networks run."""
+    liver_network_orientation: Literal["RAS", "LPS"] = "RAS"
+    """As `couinaud.network_orientation`."""
     id_key: Annotated[str, tyro.conf.arg(aliases=["--id-key"])] = ""
     """DICOM: file with the site's secret for volume ids. Empty takes the environment's LIVER_ID_KEY, else a key that is
     made once in the user's settings folder; `none` makes plain hashes, for public data."""
@@ -98,6 +104,10 @@ class SourceConfig:
         """Check ranges."""
         require(
             self.decoder_memory_mb >= 1024, f"source.decoder_memory_mb: at least 1024, got {self.decoder_memory_mb}"
+        )
+        require(
+            not self.liver_network or self.layout in ("msd", "dicom"),
+            f"source.liver_network: for the layouts msd and dicom, got {self.layout}",
         )
         require(0 <= self.liver_value <= 255, f"source.liver_value: 0..255, got {self.liver_value}")
         require(self.decoder_seconds > 0, f"source.decoder_seconds: must be positive, got {self.decoder_seconds}")

@@ -18,9 +18,10 @@ from pipeline.couinaud import construct, prepare
 from pipeline.couinaud.agreement import compare_maps
 from pipeline.couinaud.evaluation import MethodResult
 from pipeline.couinaud.methods import needs_network
-from pipeline.couinaud.model_folder import CHECKPOINT, find_segments, load_checkpoint, read_model_folder
-from pipeline.couinaud.network import SegmentPredictor, find_surroundings
+from pipeline.couinaud.network import find_segments, find_surroundings
 from pipeline.errors import CaseError, RefusedInputError
+from pipeline.nnunet.model_folder import CHECKPOINT, load_checkpoint, read_model_folder
+from pipeline.nnunet.predictor import NetworkPredictor
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_volume_rows
 from pipeline.stages.evaluate_couinaud import EvaluateConstructors, evaluation_config
@@ -83,10 +84,10 @@ def test_canonical_order_is_y_and_x_reversed():
 
 
 def test_orientation_turns_the_image_and_nothing_else(model):
-    volume, read = phantom(), read_model_folder(model)
+    volume, read = phantom(), read_model_folder(str(model), "setting", find_segments)
     turned = np.ascontiguousarray(volume.hu[:, ::-1, ::-1])
-    canonical = SegmentPredictor(read, "RAS", use_gpu=False).predict(volume.hu, volume.geometry.spacing_mm)
-    plain = SegmentPredictor(read, "LPS", use_gpu=False).predict(turned, volume.geometry.spacing_mm)
+    canonical = NetworkPredictor(read, "RAS", use_gpu=False).predict(volume.hu, volume.geometry.spacing_mm)
+    plain = NetworkPredictor(read, "LPS", use_gpu=False).predict(turned, volume.geometry.spacing_mm)
     np.testing.assert_array_equal(canonical, plain[:, ::-1, ::-1])
 
 

@@ -21,7 +21,8 @@ class CaseSource:
         segments: Segments 1..8 that the volume's label names, ascending; empty means healthy. The phantom layout
             leaves it empty: a phantom's label follows from its tumors.
         image: Path of the CT, for DICOM the packed names of its slices; empty for a phantom.
-        masks: Path of the liver and tumor masks; empty for a phantom.
+        masks: Path of the liver and tumor masks, for DICOM packed; empty for a phantom, or if a network has to find the
+            liver.
         couinaud_map: Path of the Couinaud map; empty if there is none.
         vessels: Path of the vessel mask; empty if there is none, or the masks hold the vessels too.
     """
@@ -67,14 +68,14 @@ class Study:
     Args:
         hu: Hounsfield units.
         geometry: Where the voxels lie.
-        liver_mask: The liver including its tumors.
+        liver_mask: The liver including its tumors; None if there is no mask.
         reference_mask: Tumors drawn by a person, perhaps all false; None if nobody looked.
         notes: Codes of what was mended or is doubtful, such as `REPAIRED_GANTRY_TILT`.
     """
 
     hu: Int16Array
     geometry: Geometry
-    liver_mask: BoolArray
+    liver_mask: BoolArray | None
     reference_mask: BoolArray | None
     notes: tuple[str, ...] = ()
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from errno import errorcode
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.archive import ircad, msd
 from pipeline.archive.cases import CaseFiles, CaseSource, to_geometry
 from pipeline.archive.decode_case import VESSELS
 from pipeline.archive.dicom_case import decoder_limits
 from pipeline.archive.labels import LabelTable, VolumeLabel, read_labels, read_splits, unsafe_id_error
+from pipeline.archive.liver_network import PREDICTED, predict_liver
 from pipeline.archive.quarantine import Rejection
 from pipeline.archive.report_table import find_columns
 from pipeline.archive.reports import read_report_labels
@@ -71,7 +75,7 @@ def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] |
 
     Its files are read in a process that is thrown away when it hangs, crashes or takes more than its memory.
     `content_sha256` is the hash of the bytes of the files that were read, one after another: image, masks, Couinaud
-    map, vessels.
+    map, vessels. If there is no mask, a network finds the liver, and the hash is of that hash and the liver.
 
     Args:
         case: A case of `list_cases`.
@@ -81,7 +85,8 @@ def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] |
 
     Raises:
         CaseError: If the case cannot be used: the codes of the layouts' `read_study`, of `read_nifti` and of
-            `Sandbox.call`; `COUINAUD_GEOMETRY` or `COUINAUD_LABEL`, `VESSEL_GEOMETRY` or `VESSEL_VALUES`.
+            `Sandbox.call`; `COUINAUD_GEOMETRY` or `COUINAUD_LABEL`, `VESSEL_GEOMETRY` or `VESSEL_VALUES`; `LIVER_HU`
+            of a liver that the network found.
     """
     has_map = bool(case.couinaud_map) or case.layout == "phantom"
     wanted = find_inputs(config.couinaud, has_map) if inputs is None else inputs
@@ -96,20 +101,26 @@ def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] |
         liver_value=config.source.liver_value,
         repairs=list(config.source.repairs),
     )
-    arrays = answer.arrays
+    arrays, values = answer.arrays, answer.values
+    liver, geometry = arrays.get("liver_mask"), to_geometry(values["geometry"])
+    content, notes = values["sha256"], tuple(values["notes"])
+    if liver is None:
+        liver = predict_liver(arrays["hu"], geometry, config)
+        content = hashlib.sha256(content.encode() + np.packbits(liver).tobytes()).hexdigest()
+        notes += (PREDICTED,)
     vessels = {name: arrays[name] for name in VESSELS if name in arrays}
     return Volume(
         volume_id=case.volume_id,
         hu=arrays["hu"],
-        liver_mask=arrays["liver_mask"],
-        geometry=to_geometry(answer.values["geometry"]),
+        liver_mask=liver,
+        geometry=geometry,
         image_label=case.image_label,
         split=case.split,
         reference_mask=arrays.get("reference_mask"),
         couinaud_map=arrays.get("couinaud_map"),
         vessels=Vessels(**vessels) if vessels else None,
-        content_sha256=answer.values["sha256"],
-        notes=tuple(answer.values["notes"]),
+        content_sha256=content,
+        notes=notes,
     )
 
 
@@ -145,25 +156,25 @@ def _join(
         if volume_id in rejections:
             continue
         try:
-            case = _case(name, files.get(name), table, source.layout)
+            case = _case(name, files.get(name), table, source)
             cases.append(replace(case, couinaud_map=_companion(maps, name), vessels=_companion(vessels, name)))
         except CaseError as error:
             rejections[volume_id] = Rejection.from_error(volume_id, error)
     return cases, sorted(rejections.values(), key=lambda item: item.volume_id)
 
 
-def _case(name: str, files: CaseFiles | None, table: LabelTable, layout: str) -> CaseSource:
-    """Return a case that has image, mask and label, or raise what it lacks."""
+def _case(name: str, files: CaseFiles | None, table: LabelTable, source: SourceConfig) -> CaseSource:
+    """Return a case that has image, mask or a network for it, and label, or raise what it lacks."""
     if not is_safe_id(name):
         raise unsafe_id_error(name)
     if name not in table.labels:
         raise CaseError("LABEL_MISSING", f"there is an image, but no row in the {table.name}", _STEP)
     if files is None or not files.image:
         raise CaseError("IMAGE_MISSING", f"there is a row in the {table.name}, but no image", _STEP)
-    if not files.masks:
+    if not files.masks and not source.liver_network:
         raise CaseError("LIVER_MISSING", "there is an image, but no mask of the liver", _STEP)
     label = table.labels[name]
-    return CaseSource(name, layout, label.split, label.segments, files.image, files.masks)
+    return CaseSource(name, source.layout, label.split, label.segments, files.image, files.masks)
 
 
 def _companion(folder: Path | None, name: str) -> str:

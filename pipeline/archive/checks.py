@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.arrays import Int16Array, UInt8Array
+from pipeline.arrays import BoolArray, Int16Array, UInt8Array
 from pipeline.errors import CaseError
 from pipeline.volume import Geometry
 
@@ -18,6 +18,8 @@ GRID_TOLERANCE = 1e-3
 """Largest difference of two grids that count as one: millimeters of spacing and origin, and direction cosines."""
 SPACING_RANGE_MM = (0.01, 100.0)
 """Voxel spacings outside are units or headers gone wrong."""
+LIVER_MEDIAN_HU = (-100, 350)
+"""A liver whose median is outside is not the one that the mask was drawn on."""
 _HU_LIMITS = np.iinfo(np.int16)
 
 
@@ -64,6 +66,22 @@ def require_contrast(hu: Int16Array) -> None:
         raise CaseError(
             "HU_RANGE", f"all {hu.size} voxels of the image are {hu.flat[0]} HU, expected at least two values"
         )
+
+
+def require_liver_hu(hu: Int16Array, liver: UInt8Array | BoolArray) -> None:
+    """Check that the liver is as gray as a liver.
+
+    Args:
+        hu: Hounsfield units.
+        liver: Not zero in the liver; shape of `hu`. An empty mask is left to `pipeline.slicing.check_liver`.
+
+    Raises:
+        CaseError: `LIVER_HU`.
+    """
+    inside = hu[liver > 0]
+    low, high = LIVER_MEDIAN_HU
+    if inside.size and not low <= (median := float(np.median(inside))) <= high:
+        raise CaseError("LIVER_HU", f"the liver's median is {median:g} HU, expected {low}..{high}")
 
 
 def require_spacing(geometry: Geometry, what: str) -> None:

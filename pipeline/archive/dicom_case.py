@@ -42,7 +42,8 @@ def read_study(case: CaseSource, record: Callable[[bytes], object], liver_value:
     """Read CT and liver of a case of layout `dicom`.
 
     Args:
-        case: A case whose `image` holds the archive's root and the slices, and `masks` where its mask lies, packed.
+        case: A case whose `image` holds the archive's root and the slices, and `masks` where its mask lies, packed;
+            `masks` may be empty.
         record: Receives a hash of the files of the CT and of the mask.
         liver_value: As in `pipeline.config.SourceConfig`.
         repairs: As in `pipeline.config.SourceConfig`.
@@ -51,14 +52,15 @@ def read_study(case: CaseSource, record: Callable[[bytes], object], liver_value:
         CaseError: As `pipeline.archive.dicom_volume.read_volume`.
     """
     root, slices = unpack_json(case.image)
-    values, arrays = read_volume(root, slices, unpack_json(case.masks), repair_codes(repairs), liver_value)
+    mask = unpack_json(case.masks) if case.masks else ()
+    values, arrays = read_volume(root, slices, mask, repair_codes(repairs), liver_value)
     record(values["sha256"].encode())
-    labels = arrays["labels"]
-    tumors = labels == _TUMOR
+    labels = arrays.get("labels")
+    tumors = None if labels is None else labels == _TUMOR
     return Study(
         hu=arrays["hu"],
         geometry=to_geometry(values["geometry"]),
-        liver_mask=labels > 0,
-        reference_mask=tumors if tumors.any() else None,
+        liver_mask=None if labels is None else labels > 0,
+        reference_mask=tumors if tumors is not None and tumors.any() else None,
         notes=tuple(values["notes"]),
     )

@@ -87,7 +87,11 @@ class Selection:
 
 
 def select(
-    matches: Iterable[Match], candidates: dict[str, list[Candidate]], inventory: Inventory, key: SiteKey
+    matches: Iterable[Match],
+    candidates: dict[str, list[Candidate]],
+    inventory: Inventory,
+    key: SiteKey,
+    masks_required: bool = True,
 ) -> Selection:
     """Decide what becomes of every series.
 
@@ -96,11 +100,12 @@ def select(
         candidates: What the examination gave, by series.
         inventory: All series.
         key: Makes the ids of labels and series.
+        masks_required: Whether a volume needs a liver mask. A mask that its label names must be there anyway.
     """
     result, used = Selection(root=inventory.root), set()
     for match in matches:
         used |= {found.series for found in match.series}
-        _select_one(match, candidates, key, result)
+        _select_one(match, candidates, key, result, masks_required)
     for series, found in inventory.series.items():
         if series not in used:
             result.skipped[found.reason or NOT_LABELED] += 1
@@ -110,7 +115,9 @@ def select(
     return result
 
 
-def _select_one(match: Match, candidates: dict[str, list[Candidate]], key: SiteKey, result: Selection) -> None:
+def _select_one(
+    match: Match, candidates: dict[str, list[Candidate]], key: SiteKey, result: Selection, masks_required: bool
+) -> None:
     """Decide about the series of one label."""
     examined = [item for found in match.series for item in candidates.get(found.series, [])]
     good = sorted((item for item in examined if item.error is None), key=lambda item: item.rank)
@@ -124,7 +131,7 @@ def _select_one(match: Match, candidates: dict[str, list[Candidate]], key: SiteK
             _set_aside(match, item, bool(good), result)
     if good:
         result.skipped[NOT_PREFERRED] += len(good) - 1
-        _take(match, good[0], result)
+        _take(match, good[0], result, masks_required or bool(match.label.liver_mask))
     elif not any(item.error for item in examined) and (match.label.key == "accession" or not match.series):
         error = CaseError("IMAGE_MISSING", f"{match.label.place} names no CT series of the archive", _STEP)
         result.rejections.append(Rejection.from_error(key.label_id(match.label.identifier), error))
@@ -150,10 +157,10 @@ def _set_aside(match: Match, item: Candidate, replaced: bool, result: Selection)
         result.rejections.append(Rejection.from_error(item.volume_id, item.error))
 
 
-def _take(match: Match, item: Candidate, result: Selection) -> None:
+def _take(match: Match, item: Candidate, result: Selection, mask_required: bool) -> None:
     """Make a volume the case of its label, or reject it for want of label or mask."""
     error = match.label.error
-    if error is None and not item.mask:
+    if error is None and mask_required and not item.mask:
         error = CaseError("LIVER_MISSING", "there is an image, but no mask of the liver", _STEP)
     if error:
         result.rejections.append(Rejection.from_error(item.volume_id, error))

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.archive.checks import paste_on_grid, require_same_grid, to_labels
+from pipeline.archive.checks import paste_on_grid, require_liver_hu, require_same_grid, to_labels
 from pipeline.archive.dicom_geometry import Series, arrange
 from pipeline.archive.dicom_seg import decode_liver
 from pipeline.archive.dicom_series import decode_hu, decode_mask, read_series, to_volume
@@ -28,8 +29,6 @@ PADDING_HU = -1024
 """Air of a 12-bit scanner. Lower values mark pixels outside of the scanned circle."""
 MAXIMUM_AIR_HU = -300
 """A CT in which no voxel is below has lost its intercept: there is gas in every abdomen, or air around it."""
-LIVER_MEDIAN_HU = (-100, 350)
-"""A liver whose median is outside is not the one that the mask was drawn on."""
 _TUMOR, _FULL = 2, 255
 
 
@@ -41,12 +40,13 @@ def read_volume(
     Args:
         source: URI of the archive.
         slices: File and frame of each slice.
-        mask: Where the liver is, as `pipeline.archive.dicom_masks` says it.
+        mask: Where the liver is, as `pipeline.archive.dicom_masks` says it; empty if nothing says it.
         repairs: As `arrange`.
         liver_value: The liver in a NIfTI mask of many organs; 0 for a mask of 0, 1 and 2.
 
     Returns:
-        `geometry`, `notes`, `sha256`; arrays `hu`, `labels` (1 liver, 2 tumor), both in LPS order.
+        `geometry`, `notes`, `sha256`; arrays `hu` and, if there is a mask, `labels` (1 liver, 2 tumor), both in LPS
+        order.
 
     Raises:
         CaseError: As `arrange`, `decode_hu`, `read_nifti` and `decode_liver`; `HU_IMPLAUSIBLE`, `LIVER_HU`,
@@ -58,19 +58,31 @@ def read_volume(
     series = arrange([item for item in headers if (item.member.name, item.index) in frames], IMAGE, repairs)
     hu, geometry = decode_hu(series, IMAGE, content.update)
     notes = [*_series_notes(series), *_clip_padding(hu)]
+    arrays: dict[str, NDArray[Any]] = {"hu": hu}
+    if mask:
+        arrays["labels"] = _read_labels(tree, mask, series, geometry, liver_value, content.update)
+        require_liver_hu(hu, arrays["labels"])
+    return {"geometry": vars(geometry), "notes": notes, "sha256": content.hexdigest()}, arrays
+
+
+def _read_labels(
+    tree: SourceTree,
+    mask: Sequence[Any],
+    series: Series,
+    image: Geometry,
+    liver_value: int,
+    record: Callable[[bytes], object],
+) -> UInt8Array:
+    """Read the mask of a series wherever it lies."""
     place, name = mask
     if place == "organs":
-        labels = _read_organs(tree, name, geometry, content.update)
-    elif name.endswith(".nii.gz"):
+        return _read_organs(tree, name, image, record)
+    if name.endswith(".nii.gz"):
         path = Path(tree.uri, name) if place == "tree" else Path(name)
-        labels = _read_nifti(path, liver_value, geometry, content.update)
-    else:
-        data = tree.read(name) if place == "tree" else read_file(Path(name), MASK)
-        content.update(data)
-        labels, _ = to_volume(decode_liver(data, series, MASK), series, MASK)
-    _require_liver_hu(hu, labels)
-    values = {"geometry": vars(geometry), "notes": notes, "sha256": content.hexdigest()}
-    return values, {"hu": hu, "labels": labels}
+        return _read_nifti(path, liver_value, image, record)
+    data = tree.read(name) if place == "tree" else read_file(Path(name), MASK)
+    record(data)
+    return to_volume(decode_liver(data, series, MASK), series, MASK)[0]
 
 
 def _series_notes(series: Series) -> list[str]:
@@ -126,15 +138,3 @@ def _require_grid(geometry: Geometry, image: Geometry) -> None:
     """Check that a mask lies on the voxels of the CT."""
     codes = {"shape_code": "MASK_SHAPE_MISMATCH", "grid_code": "MASK_GEOMETRY_MISMATCH"}
     require_same_grid(geometry, image, MASK, **codes)
-
-
-def _require_liver_hu(hu: Int16Array, labels: UInt8Array) -> None:
-    """Check that the liver is as gray as a liver.
-
-    Raises:
-        CaseError: `LIVER_HU`. An empty mask is left to `pipeline.slicing.check_liver`.
-    """
-    inside = hu[labels > 0]
-    low, high = LIVER_MEDIAN_HU
-    if inside.size and not low <= (median := float(np.median(inside))) <= high:
-        raise CaseError("LIVER_HU", f"the liver's median is {median:g} HU, expected {low}..{high}")

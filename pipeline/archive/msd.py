@@ -1,7 +1,8 @@
 """The layout of the Medical Segmentation Decathlon and nnU-Net: one `.nii.gz` per image and per mask.
 
 `imagesTr/VOLUME.nii.gz` is the CT. `labelsTr/VOLUME.nii.gz` holds 0 background, 1 liver, 2 tumor. Where it is missing,
-`liversTr/VOLUME.nii.gz` (0, 1) gives the liver, and nobody has drawn the tumors. `couinaudTr` and `vesselsTr` beside
+`liversTr/VOLUME.nii.gz` (0, 1) gives the liver, and nobody has drawn the tumors; without either, a network may find
+the liver. `couinaudTr` and `vesselsTr` beside
 them may hold Couinaud maps and vessel masks, which the catalog reads.
 """
 
@@ -26,7 +27,7 @@ def find_files(source: Path) -> dict[str, CaseFiles]:
 
 
 def read_study(case: CaseSource, record: Callable[[bytes], object]) -> Study:
-    """Read CT and masks of a case.
+    """Read CT and masks of a case; one without masks has no liver yet.
 
     Args:
         case: A case of `find_files`.
@@ -38,6 +39,8 @@ def read_study(case: CaseSource, record: Callable[[bytes], object]) -> Study:
     image, geometry = read_nifti(Path(case.image), "the image", record)
     hu = to_hu(image)
     require_contrast(hu)
+    if not case.masks:
+        return Study(hu, geometry, liver_mask=None, reference_mask=None)
     mask, mask_geometry = read_nifti(Path(case.masks), "the mask", record)
     codes = {"shape_code": "MASK_SHAPE_MISMATCH", "grid_code": "MASK_GEOMETRY_MISMATCH"}
     require_same_grid(mask_geometry, geometry, "the mask", **codes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 
 from pipeline.config import CouinaudConfig
 from pipeline.couinaud.checks import check_map
@@ -39,11 +38,10 @@ def prepare(config: CouinaudConfig) -> CouinaudConfig:
     """
     if not needs_network(config):
         return config
-    from pipeline.couinaud.model_folder import read_model_folder
+    from pipeline.couinaud.network import SETTING, find_segments
+    from pipeline.nnunet.model_folder import check_model_folder
 
-    folder = Path(config.network).expanduser().absolute()
-    read_model_folder(folder if config.network else None)
-    return replace(config, network=str(folder))
+    return replace(config, network=check_model_folder(config.network, SETTING, find_segments))
 
 
 def construct(volume: Volume, config: CouinaudConfig) -> CouinaudMap:

@@ -32,6 +32,7 @@ _HIDDEN_SETTINGS = (
     "source.couinaud_maps",
     "source.vessels",
     "source.masks",
+    "source.liver_network",
     "source.id_key",
     "source.reidentification",
     "couinaud.network",

@@ -12,7 +12,7 @@ from pipeline.config import PipelineConfig
 from pipeline.couinaud.kept_maps import ROWS, construct_or_take, write_map
 from pipeline.run_folder import RunFolder
 from pipeline.stages.base import Row, Stage, check_flow
-from pipeline.stages.volumes import CASE_COLUMNS, load_constructor, map_volumes, reject
+from pipeline.stages.volumes import CASE_COLUMNS, load_networks, map_volumes, reject
 
 STEP = "construct_couinaud"
 
@@ -33,8 +33,8 @@ class ConstructCouinaud(Stage):
         self.config = config
 
     def setup(self) -> None:
-        """Load the network, if there may be use for one, once per process."""
-        load_constructor(self.config.couinaud)
+        """Load the networks that there may be use for, once per process."""
+        load_networks(self.config)
 
     def process(self, row: Row) -> Iterator[Row]:
         """Give one row; its code is empty if the map was written."""

@@ -19,7 +19,7 @@ from pipeline.couinaud.methods import OPTIONAL_INPUTS, list_methods
 from pipeline.couinaud.result import CouinaudMap
 from pipeline.run_folder import RunFolder
 from pipeline.stages.base import Row, Stage
-from pipeline.stages.volumes import CASE_COLUMNS, load_constructor, map_volumes, reject
+from pipeline.stages.volumes import CASE_COLUMNS, load_networks, map_volumes, reject
 from pipeline.volume import Volume
 
 STEP = "evaluate_couinaud"
@@ -41,8 +41,8 @@ class EvaluateConstructors(Stage):
         self.config = config
 
     def setup(self) -> None:
-        """Load the network, if it is compared, once per process."""
-        load_constructor(self.config.couinaud)
+        """Load the network, if it is compared, and that of the liver, once per process."""
+        load_networks(self.config)
 
     def process(self, row: Row) -> Iterator[Row]:
         """Give the results of all methods and, if it is wanted, one slice of their maps."""

@@ -63,7 +63,7 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
     placed = match_labels(splits, inventory, key)
     matches = add_splits(match_labels(labels, inventory, key), placed)
     candidates, identifiers = examine(matches, inventory, config.source, key)
-    selection = select(matches, candidates, inventory, key)
+    selection = select(matches, candidates, inventory, key, masks_required=not config.source.liver_network)
     if config.source.reidentification:
         write_identifiers(config.source.reidentification, run, identifiers)
     known = {item.volume_id for item in chain.from_iterable(candidates.values())}

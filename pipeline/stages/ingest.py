@@ -32,7 +32,7 @@ from pipeline.slicing import (
     volume_row,
 )
 from pipeline.stages.base import Row, Stage, check_flow
-from pipeline.stages.volumes import CASE_COLUMNS, load_constructor, map_volumes, reject
+from pipeline.stages.volumes import CASE_COLUMNS, load_networks, map_volumes, reject
 from pipeline.volume import Volume
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ class DecodeVolume(Stage):
         self.config = config
 
     def setup(self) -> None:
-        """Load the network of the Couinaud map, if there may be use for one, once per process."""
-        load_constructor(self.config.couinaud)
+        """Load the networks that there may be use for, once per process."""
+        load_networks(self.config)
 
     def process(self, row: Row) -> Iterator[Row]:
         """Emit one row per slab, or a single row that says why there are none."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from pipeline.archive.cases import CaseSource
 from pipeline.archive.quarantine import Rejection
-from pipeline.config import CouinaudConfig, PipelineConfig
+from pipeline.config import PipelineConfig
 from pipeline.couinaud.methods import needs_network
 from pipeline.errors import CaseError, RefusedInputError, describe_error
 from pipeline.run_folder import RunFolder
@@ -21,18 +21,34 @@ CASE_COLUMNS = tuple(field.name for field in fields(CaseSource))
 """Columns of a case as `CaseSource.to_row` gives it."""
 
 
-def load_constructor(config: CouinaudConfig) -> None:
-    """Load what a constructor needs for all volumes, once per process."""
-    if needs_network(config):
+def prepare_networks(config: PipelineConfig) -> PipelineConfig:
+    """Check before the first volume that the networks can be used, and return settings for any worker.
+
+    Raises:
+        RefusedInputError: If a model folder cannot be used.
+    """
+    from pipeline.archive.liver_network import prepare_liver_network
+    from pipeline.couinaud import prepare
+
+    return replace(config, source=prepare_liver_network(config.source), couinaud=prepare(config.couinaud))
+
+
+def load_networks(config: PipelineConfig) -> None:
+    """Load the networks that a volume may need, once per process."""
+    if needs_network(config.couinaud):
         from pipeline.couinaud.network import load_predictor
 
-        load_predictor(config)
+        load_predictor(config.couinaud)
+    if config.source.liver_network:
+        from pipeline.archive.liver_network import load_liver_network
+
+        load_liver_network(config)
 
 
 def map_volumes(
     work: ray.data.Dataset, stage: Callable[[RunFolder, PipelineConfig], Stage], run: RunFolder, config: PipelineConfig
 ) -> ray.data.Dataset:
-    """Apply a stage to volumes, one at a time: in tasks, or in actors if there may be use for the network.
+    """Apply a stage to volumes, one at a time: in tasks, or in actors if there may be use for a network.
 
     Args:
         work: Rows with the columns that the stage reads.
@@ -47,7 +63,7 @@ def map_volumes(
     import ray.data
 
     couinaud = config.couinaud
-    if not needs_network(couinaud):
+    if not (needs_network(couinaud) or config.source.liver_network):
         return work.map_batches(stage(run, config), batch_size=1, batch_format="pyarrow")
     cluster, actors = ray.cluster_resources(), couinaud.prediction_actors
     cpus, gpus = cluster.get("CPU", 0.0), cluster.get("GPU", 0.0)
