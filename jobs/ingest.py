@@ -16,6 +16,7 @@ def main(config: PipelineConfig) -> int:
         if step.committed and (later or (step.exit_code == EXIT_DONE and not grows)):
             return step.exit_code  # cases are added, and rejected ones tried again, until a later step has used them
         from pipeline.archive.reports import write_review
+        from pipeline.slabs import count_notes, read_volume_rows
         from pipeline.stages.find_cases import find_cases
         from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases, remove_volume
         from pipeline.stages.session import ray_session
@@ -35,7 +36,8 @@ def main(config: PipelineConfig) -> int:
             counts = ", ".join(f"{count} {code}" for code, count in sorted(reasons.items())) or "the source is empty"
             raise RefusedInputError(f"ingest: no case can be used: {counts}")
         taken = len(found.cases) + len(found.rejections)
-        return step.commit(taken=taken, given=accepted, quarantined=reasons, **found.report)
+        notes = count_notes(read_volume_rows(step.run))
+        return step.commit(taken=taken, given=accepted, quarantined=reasons, notes=notes, **found.report)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from pipeline.arrays import BoolArray, Float32Array, Int32Array
 from pipeline.config import GridConfig
 from pipeline.errors import CaseError
 
+CUT_SHARE = 0.2
+"""A liver is cut if its section at the image's border has more than this share of its largest parallel section."""
 _EDGE_TOLERANCE = 1e-6
 """Native voxels by which a box may stick out of the grid through rounding of the spacing."""
 
@@ -82,6 +84,15 @@ def liver_box(liver_mask: BoolArray) -> tuple[slice, slice, slice]:
         indices = np.flatnonzero(liver_mask.any(axis=others))
         bounds.append(slice(int(indices[0]), int(indices[-1]) + 1))
     return bounds[0], bounds[1], bounds[2]
+
+
+def is_cut(liver_mask: BoolArray) -> bool:
+    """Tell whether the image ends inside the liver: at any face the liver's section is a fair share of its largest."""
+    for axis in range(3):
+        areas = np.count_nonzero(liver_mask, axis=tuple(other for other in range(3) if other != axis))
+        if max(areas[0], areas[-1]) > CUT_SHARE * areas.max():
+            return True
+    return False
 
 
 def find_crop_start(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,11 @@ class VolumeRow:
     def label_array(self) -> BoolArray:
         """Return the volume's label as `bool[8]`."""
         return np.array(self.image_label, dtype=bool)
+
+
+def count_notes(volumes: Iterable[VolumeRow]) -> Counter[str]:
+    """Return how many volumes have each note."""
+    return Counter(note for volume in volumes for note in volume.notes.split(";") if note)
 
 
 def write_volume_row(run: RunFolder, row: VolumeRow) -> None:

@@ -16,11 +16,12 @@ from pipeline.archive.cases import CaseFiles, CaseSource, to_geometry
 from pipeline.archive.decode_case import VESSELS
 from pipeline.archive.dicom_case import decoder_limits
 from pipeline.archive.labels import LabelTable, VolumeLabel, read_labels, read_splits, unsafe_id_error
+from pipeline.archive.liver_doubts import find_doubts
 from pipeline.archive.liver_network import PREDICTED, predict_liver
 from pipeline.archive.quarantine import Rejection
 from pipeline.archive.report_table import find_columns
 from pipeline.archive.reports import read_report_labels
-from pipeline.archive.sandbox import shared_sandbox
+from pipeline.archive.sandbox import Answer, shared_sandbox
 from pipeline.archive.steady_file import try_again
 from pipeline.archive.volume_ids import ircad_id, is_safe_id, replacement_id
 from pipeline.config import PipelineConfig, SourceConfig
@@ -101,9 +102,13 @@ def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] |
         liver_value=config.source.liver_value,
         repairs=list(config.source.repairs),
     )
-    arrays, values = answer.arrays, answer.values
-    liver, geometry = arrays.get("liver_mask"), to_geometry(values["geometry"])
-    content, notes = values["sha256"], tuple(values["notes"])
+    return _to_volume(case, answer, config)
+
+
+def _to_volume(case: CaseSource, answer: Answer, config: PipelineConfig) -> Volume:
+    """Return a case whose files are read; where no mask gives the liver, the network finds it."""
+    arrays, geometry, content = answer.arrays, to_geometry(answer.values["geometry"]), answer.values["sha256"]
+    liver, tumors, notes = arrays.get("liver_mask"), arrays.get("reference_mask"), tuple(answer.values["notes"])
     if liver is None:
         liver = predict_liver(arrays["hu"], geometry, config)
         content = hashlib.sha256(content.encode() + np.packbits(liver).tobytes()).hexdigest()
@@ -116,11 +121,11 @@ def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] |
         geometry=geometry,
         image_label=case.image_label,
         split=case.split,
-        reference_mask=arrays.get("reference_mask"),
+        reference_mask=tumors,
         couinaud_map=arrays.get("couinaud_map"),
         vessels=Vessels(**vessels) if vessels else None,
         content_sha256=content,
-        notes=notes,
+        notes=(*notes, *find_doubts(liver, tumors)),
     )
 
 

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pipeline.arrays import BoolArray
 from pipeline.config import CouinaudConfig
 from pipeline.couinaud.result import CouinaudMap
+from pipeline.geometry import is_cut
 from pipeline.volume import Geometry, Volume
 
 if TYPE_CHECKING:
     from pipeline.couinaud.shape_vote import Vote
 
-CUT_SHARE = 0.2
-"""A liver is cut if its section at the image's border has this share of its largest parallel section."""
 MINIMUM_CONFIDENCE = 0.8
 """Mean probability of the named segments from which on a map is not doubtful. Of 78 livers held out none fell below;
 most with a resected side did."""
@@ -55,12 +52,3 @@ def vote(liver_mask: BoolArray, geometry: Geometry) -> Vote:
     from pipeline.couinaud.shape_weights import bundled_model
 
     return bundled_model().vote(liver_mask, geometry)
-
-
-def is_cut(liver_mask: BoolArray) -> bool:
-    """Tell whether the image ends inside the liver: at any face the liver's section is a fair share of its largest."""
-    for axis in range(3):
-        areas = np.count_nonzero(liver_mask, axis=tuple(other for other in range(3) if other != axis))
-        if max(areas[0], areas[-1]) > CUT_SHARE * areas.max():
-            return True
-    return False

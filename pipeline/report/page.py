@@ -9,7 +9,7 @@ from pipeline.config import PipelineConfig
 from pipeline.report.curves import draw_curve, read_history
 from pipeline.report.pictures import make_pictures_section
 from pipeline.report.results import make_headlines, make_labels_section, make_segmenter_section
-from pipeline.report.run_facts import make_couinaud_tables, make_quarantine_section, make_run_section, read_reports
+from pipeline.report.run_facts import make_quarantine_section, make_run_section, make_volume_tables, read_reports
 from pipeline.report.style import STYLE
 from pipeline.report.tables import escape, make_section
 from pipeline.run_folder import RunFolder
@@ -36,7 +36,7 @@ def build_report(run: RunFolder, config: PipelineConfig) -> str:
         "segmenter": ("Segmenter", make_segmenter_section(run, summary)),
         "labels": ("Weak labels", make_labels_section(run, summary)),
         "training": ("Training", _show_curves(run)),
-        "run": ("Run", make_run_section(read_reports(run)) + make_couinaud_tables(volumes)),
+        "run": ("Run", make_run_section(read_reports(run)) + make_volume_tables(volumes)),
         "quarantine": ("Quarantine", make_quarantine_section(run)),
     }
     links = "\n".join(f'<a href="#{name}">{escape(title)}</a>' for name, (title, body) in sections.items() if body)

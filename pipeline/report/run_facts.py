@@ -10,7 +10,7 @@ from pipeline.archive.quarantine import read_rejections
 from pipeline.couinaud.tables import count_maps
 from pipeline.report.tables import make_details, make_note, make_table
 from pipeline.run_folder import RunFolder
-from pipeline.slabs import VolumeRow
+from pipeline.slabs import VolumeRow, count_notes
 
 STEPS = (
     "ingest",
@@ -76,12 +76,18 @@ def make_run_section(reports: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def make_couinaud_tables(volumes: Sequence[VolumeRow]) -> str:
-    """Return the tables of how Couinaud maps were made and what is doubtful about them; empty if it is not known."""
+def make_volume_tables(volumes: Sequence[VolumeRow]) -> str:
+    """Return the tables of what is noted about volumes, how their Couinaud maps were made and what is doubtful about
+    these; empty if nothing is known.
+    """
     methods, flags = count_maps((volume.couinaud_method, volume.couinaud_flags) for volume in volumes)
     tables = [
         make_table(caption, {"name": heading, "volumes": "Volumes"}, _count_rows(counts))
-        for caption, heading, counts in (("Couinaud maps", "Made by", methods), ("Doubtful maps", "Flag", flags))
+        for caption, heading, counts in (
+            ("Notes on volumes", "Note", count_notes(volumes)),
+            ("Couinaud maps", "Made by", methods),
+            ("Doubtful maps", "Flag", flags),
+        )
         if counts
     ]
     return "\n".join(tables)
