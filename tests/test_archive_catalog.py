@@ -88,7 +88,7 @@ def test_liver_without_tumors_has_no_reference(tmp_path):
     assert volume.couinaud_map is None
 
 
-def test_each_id_is_a_case_or_set_aside_once(tmp_path):
+def test_69_each_id_is_a_case_or_set_aside_once(tmp_path):
     root = write_msd(tmp_path, labels="a,4\nb,9\nc,\nghost,1\nb,9\n", names=("a", "b", "c", "d", "Doe^John", "e"))
     (root / "labelsTr" / "c.nii.gz").unlink()
     (root / "imagesTr" / "._a.nii.gz").write_bytes(b"")
@@ -141,7 +141,7 @@ def test_named_map_folder_must_exist(tmp_path):
         list_cases(configure(write_msd(tmp_path), couinaud_maps="no/such/folder"))
 
 
-def test_mask_of_another_shape(tmp_path):
+def test_60_mask_of_another_shape(tmp_path):
     root = write_msd(tmp_path)
     write_image(root / "labelsTr" / "case_01.nii.gz", make_labels()[:, :, 1:])
     assert_rejected(configure(root), "MASK_SHAPE_MISMATCH", "(6, 12, 15)", "(6, 12, 16)")
@@ -155,13 +155,13 @@ def test_mask_of_another_shape(tmp_path):
         ({"direction": (0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1)}, ("direction (0.8, -0.6", "(1, 0, 0")),
     ],
 )
-def test_mask_on_another_grid(tmp_path, change, quotes):
+def test_60_mask_on_another_grid(tmp_path, change, quotes):
     root = write_msd(tmp_path)
     write_image(root / "labelsTr" / "case_01.nii.gz", make_labels(), **change)
     assert_rejected(configure(root), "MASK_GEOMETRY_MISMATCH", *quotes)
 
 
-def test_grids_may_differ_by_rounding(tmp_path):
+def test_60_grids_may_differ_by_rounding(tmp_path):
     root = write_msd(tmp_path)
     write_image(root / "labelsTr" / "case_01.nii.gz", make_labels(), origin=(-40.0005, 30.0, 100.0))
     assert read_one(configure(root)).reference_mask.any()
@@ -170,7 +170,7 @@ def test_grids_may_differ_by_rounding(tmp_path):
 @pytest.mark.parametrize(
     ("value", "dtype", "quote"), [(3, np.uint8, "holds 3"), (-1, np.int16, "-1"), (0.9999, np.float32, "0.9999")]
 )
-def test_mask_of_other_values(tmp_path, value, dtype, quote):
+def test_61_mask_of_other_values(tmp_path, value, dtype, quote):
     labels = make_labels().astype(dtype)
     labels[0, 0, 0] = value
     root = write_msd(tmp_path)
@@ -215,7 +215,7 @@ def test_couinaud_map_off_the_voxels_or_beyond_the_ct_is_rejected(tmp_path, shif
     assert_rejected(configure(root), "COUINAUD_GEOMETRY", "(6, 10, 16)", "(6, 12, 16)")
 
 
-def test_couinaud_map_on_another_grid_or_with_other_labels(tmp_path):
+def test_65_couinaud_map_on_another_grid_or_with_other_labels(tmp_path):
     root = write_msd(tmp_path)
     write_image(root / "couinaudTr" / "case_01.nii.gz", make_couinaud_map(), origin=(0, 0, 0))
     assert_rejected(configure(root), "COUINAUD_GEOMETRY", "(0, 0, 0)", "(-40, 30, 100)")

@@ -77,12 +77,12 @@ def test_permuted_axes_are_put_back(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0, 5, 200, -9, -1])
-def test_truncated(path, keep):
+def test_49_truncated(path, keep):
     path.write_bytes(path.read_bytes()[:keep])
     assert_rejected(path, "NIFTI_TRUNCATED")
 
 
-def test_a_shorter_image_than_its_header_says(path):
+def test_49_a_shorter_image_than_its_header_says(path):
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-10]))
     assert_rejected(path, "NIFTI_TRUNCATED", str(FILE_BYTES - 10), str(FILE_BYTES))
 
@@ -92,7 +92,7 @@ def test_a_longer_image_than_its_header_says(path):
     assert_rejected(path, "NIFTI_CORRUPT", str(FILE_BYTES))
 
 
-def test_no_flipped_bit_goes_unnoticed(path):
+def test_50_no_flipped_bit_goes_unnoticed(path):
     good = path.read_bytes()
     for position in np.random.default_rng(0).integers(10, len(good), 40):
         broken = bytearray(good)
@@ -124,13 +124,13 @@ def test_several_members_and_padding_are_one_stream(path):
     np.testing.assert_array_equal(read(path)[0], make_hu())
 
 
-def test_header_that_asks_for_too_much(path):
+def test_51_header_that_asks_for_too_much(path):
     assert_rejected(path, "NIFTI_TOO_LARGE", str(FILE_BYTES), "1000", byte_cap=1000)
     edit_header(path, 40, "4h", 3, 32767, 32767, 32767)
     assert_rejected(path, "NIFTI_TOO_LARGE", str(MAXIMUM_BYTES))
 
 
-def test_a_bomb_is_not_inflated(path, monkeypatch):
+def test_51_a_bomb_is_not_inflated(path, monkeypatch):
     """64 MiB of zeros behind a small image: reading stops at the first byte too many."""
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(2**26)))
     seen = []
@@ -140,25 +140,25 @@ def test_a_bomb_is_not_inflated(path, monkeypatch):
     assert sum(seen) < path.stat().st_size / 2
 
 
-def test_four_axes(tmp_path):
+def test_53_four_axes(tmp_path):
     frames = [sitk.GetImageFromArray(make_hu())] * 2
     sitk.WriteImage(sitk.JoinSeries(frames), str(tmp_path / "a.nii.gz"))
     assert_rejected(tmp_path / "a.nii.gz", "NIFTI_DIMENSIONS", "(16, 12, 6, 2)", "three axes")
 
 
 @pytest.mark.parametrize("rank", [4, 5])
-def test_axes_of_length_one_are_dropped(path, rank):
+def test_53_axes_of_length_one_are_dropped(path, rank):
     edit_header(path, 40, "8h", rank, 16, 12, 6, 1, 1, 1, 1)
     np.testing.assert_array_equal(read(path)[0], make_hu())
 
 
-def test_two_axes(tmp_path):
+def test_53_two_axes(tmp_path):
     sitk.WriteImage(sitk.GetImageFromArray(make_hu()[0]), str(tmp_path / "a.nii.gz"))
     assert_rejected(tmp_path / "a.nii.gz", "NIFTI_DIMENSIONS", "(16, 12)")
 
 
 @pytest.mark.parametrize(("datatype", "bits"), [(128, 24), (32, 64), (1, 1), (4, 32)])
-def test_data_types_that_are_no_ct(path, datatype, bits):
+def test_53_data_types_that_are_no_ct(path, datatype, bits):
     edit_header(path, DATATYPE, "2h", datatype, bits)
     assert_rejected(path, "NIFTI_DATATYPE", f"data type {datatype} of {bits} bits")
 
@@ -167,14 +167,14 @@ def test_data_types_that_are_no_ct(path, datatype, bits):
     (1e9, "NIFTI_TRUNCATED"), (1e12, "NIFTI_CORRUPT"), (0.0, "NIFTI_CORRUPT"), (float("nan"), "NIFTI_CORRUPT"),
     (400.0, "NIFTI_TRUNCATED"),
 ])  # fmt: skip
-def test_data_offset_that_lies(path, offset, code):
+def test_52_data_offset_that_lies(path, offset, code):
     edit_header(path, VOX_OFFSET, "f", offset)
     assert_rejected(path, code)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_not_finite(tmp_path, monkeypatch, value, dtype):
+def test_54_not_finite(tmp_path, monkeypatch, value, dtype):
     """SimpleITK would read zeros; blocks of odd length cut voxels."""
     monkeypatch.setattr("pipeline.archive.nifti._CHUNK_BYTES", 357)
     hu = make_hu().astype(dtype)
@@ -183,7 +183,7 @@ def test_not_finite(tmp_path, monkeypatch, value, dtype):
     assert_rejected(tmp_path / "a.nii.gz", "NIFTI_NOT_FINITE", f"2 of {hu.size} voxels")
 
 
-def test_no_orientation(path):
+def test_57_no_orientation(path):
     edit_header(path, QFORM_CODE, "2h", 0, 0)
     assert_rejected(path, "ORIENTATION_UNKNOWN", "sform_code 0 and qform_code 0")
 
@@ -194,13 +194,13 @@ def test_one_orientation_is_enough(path, codes):
     np.testing.assert_array_equal(read(path)[0], make_hu())
 
 
-def test_sheared_affine(path):
+def test_55_sheared_affine(path):
     edit_header(path, QFORM_CODE, "2h", 0, 1)
     edit_header(path, 280, "4f", -0.5, 0.4, 0.0, 0.0)
     assert_rejected(path, "NIFTI_UNREADABLE", "sheared")
 
 
-def test_micrometers_for_millimeters(path):
+def test_58_micrometers_for_millimeters(path):
     edit_header(path, 123, "B", 3)
     assert_rejected(path, "SPACING_RANGE", "0.01..100")
 

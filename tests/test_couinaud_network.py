@@ -179,7 +179,7 @@ class Payload:
         return os.mkdir, (str(self.path),)
 
 
-def test_code_in_a_checkpoint_is_refused_and_not_run(folder, tmp_path):
+def test_87_code_in_a_checkpoint_is_refused_and_not_run(folder, tmp_path):
     path = folder / "fold_all" / CHECKPOINT
     torch.save({**load_checkpoint(path), "logging": Payload(tmp_path / "ran")}, path)
     with pytest.raises(RefusedInputError, match=r"fold_all/checkpoint_final\.pth cannot be read as data alone"):

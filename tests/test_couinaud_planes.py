@@ -162,7 +162,7 @@ def test_every_liver_voxel_has_one_segment_and_no_other_voxel_any(case, made):
     ("vessels", "code"),
     [(None, "VESSELS_MISSING"), (Vessels(), "VESSELS_MISSING"), ("empty", "VESSELS_EMPTY")],
 )
-def test_a_case_without_vessels_is_set_aside(case, vessels, code):
+def test_66_a_case_without_vessels_is_set_aside(case, vessels, code):
     if vessels == "empty":
         vessels = Vessels(undivided=np.zeros(case.liver_mask.shape, bool))
     with pytest.raises(CaseError) as refused:

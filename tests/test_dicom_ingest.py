@@ -155,7 +155,7 @@ def _raw(column):
     return (bytes(data) for chunk in column.chunks for data in chunk.buffers() if data is not None)
 
 
-def test_a_second_run_does_only_what_is_new_and_says_so(hospital, tmp_path):
+def test_82_a_second_run_does_only_what_is_new_and_says_so(hospital, tmp_path):
     """A copy of the good part of the archive, so that modification times are the copy's own."""
     config, _, rows = hospital
     root = tmp_path / "hospital"

@@ -116,7 +116,7 @@ def test_page_fetches_nothing(page):
     assert "default-src 'none'" in page
 
 
-def test_text_from_the_run_never_becomes_markup(page):
+def test_90_text_from_the_run_never_becomes_markup(page):
     assert "script" not in {tag for tag, _ in Page(page).tags}
     assert page.count("&lt;script&gt;") == 2
     assert not any("onerror" in attributes for _, attributes in Page(page).tags)

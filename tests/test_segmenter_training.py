@@ -227,7 +227,7 @@ class Bomb:
         return os.mkdir, (str(self.path),)
 
 
-def test_checkpoint_with_code_in_it_is_refused(trained, tmp_path):
+def test_87_checkpoint_with_code_in_it_is_refused(trained, tmp_path):
     run, _, _ = trained
     path = checkpoint_path(run, FINAL_CHECKPOINT)
     good = read_checkpoint(path, CPU)

@@ -145,7 +145,7 @@ def test_a_slab_without_a_reference_has_no_reference_rows():
         ((2.0, 4.0, 4.0), 1, "LIVER_EXCEEDS_GRID", "the grid only 128.0 x 160.0 mm"),
     ],
 )
-def test_implausible_livers_are_rejected_with_both_sides(spacing_mm, keep, code, message):
+def test_62_implausible_livers_are_rejected_with_both_sides(spacing_mm, keep, code, message):
     volume = make_volume(spacing_mm)
     volume = replace(volume, liver_mask=volume.liver_mask & bool(keep))
     with pytest.raises(CaseError, match=message) as rejected:

@@ -27,7 +27,7 @@ def test_needed_step_must_be_committed(tmp_path):
         Step.begin(PipelineConfig(run=str(tmp_path)), "evaluate", needs=("ingest",))
 
 
-def test_changed_setting_is_refused_with_both_values(tmp_path):
+def test_83_changed_setting_is_refused_with_both_values(tmp_path):
     Step.begin(PipelineConfig(run=str(tmp_path)), "refine_pixel_labels", uses=("pixel_labels",))
     changed = PipelineConfig(run=str(tmp_path), pixel_labels=PixelLabelConfig(scale=2.0))
     with pytest.raises(RefusedInputError, match=r"pixel_labels.scale = 5.0, now it is 2.0"):

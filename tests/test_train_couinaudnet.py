@@ -122,7 +122,7 @@ def test_length_may_be_given_in_steps(steps, slices, epochs):
     assert fix_epochs(config, slices).couinaudnet.epochs == epochs
 
 
-def test_training_without_a_healthy_slice_is_refused(tmp_path, ray_cluster):
+def test_72_training_without_a_healthy_slice_is_refused(tmp_path, ray_cluster):
     run = RunFolder(str(tmp_path))
     write_case(run, "named", segments=(4,))
     run.write_json({"quarantined": {}}, "reports", "refine_image_labels.json")
