@@ -18,7 +18,7 @@ from tests.archive_cases import (
     write_ircad,
     write_msd,
 )
-from tests.sandbox_tasks import CRASH, GREED, HANG
+from tests.crafted_tasks import CRASH, GREED, HANG
 
 SECONDS = {HANG: 3.0}
 """The others get the time that a busy machine takes."""
@@ -34,7 +34,7 @@ SECONDS = {HANG: 3.0}
     ],
 )
 def test_a_bug_of_a_reader_costs_one_case(tmp_path, monkeypatch, layout, case, bug, code):
-    monkeypatch.setattr(catalog, "DECODE_TASK", "tests.sandbox_tasks:decode_crafted")
+    monkeypatch.setattr(catalog, "DECODE_TASK", "tests.crafted_tasks:decode_crafted")
     crafted = make_hu()
     crafted[0, 0, 0] = bug
     if layout == "msd":
@@ -49,7 +49,7 @@ def test_a_bug_of_a_reader_costs_one_case(tmp_path, monkeypatch, layout, case, b
 
 
 def test_the_next_case_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(catalog, "DECODE_TASK", "tests.sandbox_tasks:decode_crafted")
+    monkeypatch.setattr(catalog, "DECODE_TASK", "tests.crafted_tasks:decode_crafted")
     crafted = make_hu()
     crafted[0, 0, 0] = CRASH
     write_image(write_msd(tmp_path, "a,1\nb,1\n", ("a", "b")) / "imagesTr" / "a.nii.gz", crafted)
