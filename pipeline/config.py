@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from pipeline.config_archive import SynthesizeArchiveConfig
 from pipeline.config_networks import CouinaudNetConfig, CouinaudShapeConfig, SegmenterConfig, SynthesisConfig, require
 from pipeline.config_reproduce import ReproduceConfig
 
@@ -31,6 +32,7 @@ __all__ = [
     "SegmenterConfig",
     "SourceConfig",
     "SynthesisConfig",
+    "SynthesizeArchiveConfig",
     "TuneConfig",
 ]
 
@@ -335,6 +337,7 @@ class PipelineConfig:
     couinaud_evaluation: CouinaudEvaluationConfig = field(default_factory=CouinaudEvaluationConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)
     reproduce: ReproduceConfig = field(default_factory=ReproduceConfig)
+    synthesize_archive: SynthesizeArchiveConfig = field(default_factory=SynthesizeArchiveConfig)
     ray: RayConfig = field(default_factory=RayConfig)
 
     def __post_init__(self) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from pipeline.config import CouinaudConfig, GridConfig, PipelineConfig, SourceConfig
+from pipeline.phantom_archive.files import save  # noqa: F401 - for the tests that write archives
+from pipeline.phantom_archive.tags import CANARY
 from tests.archive_cases import make_slices, write_image
 
 SHAPE = (12, 40, 48)
 SPACING_MM = (5.0, 5.0, 5.0)
 ORIGIN_MM = (-120.0, -100.0, -700.0)
 KEY = "0123456789abcdef0123456789abcdef"
-CANARY = "CANARY"
-"""Every name, id, date and text of a patient holds this, in capitals or not."""
 
 
 def make_ct(seed=0, shape=SHAPE):
@@ -53,14 +52,6 @@ def make_series(array=None, *, patient="1", accession="A1", study=None, descript
         for keyword, value in values.items():
             setattr(dataset, keyword, value)
     return slices
-
-
-def save(slices, folder: Path, name="IM{:04d}.dcm", **options) -> Path:
-    """Write slices into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for index, dataset in enumerate(slices):
-        pydicom.dcmwrite(folder / name.format(index), dataset, enforce_file_format=True, **options)
-    return folder
 
 
 def series_uid(slices) -> str:

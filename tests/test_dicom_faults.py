@@ -12,8 +12,11 @@ from pipeline.archive.dicom_tree import examine_series, look_at_files
 from pipeline.archive.dicom_volume import read_volume
 from pipeline.archive.source_tree import SourceTree
 from pipeline.errors import CaseError
+from pipeline.phantom_archive.faults import FAULTS
 from tests.dicom_archive_cases import make_ct, make_liver, make_series, save, series_uid, write_mask
-from tests.dicom_faults import FAULTS
+
+LATER = ("DECODER_MEMORY", "EMPTY_LIVER")
+"""What the sandbox and the slicing find."""
 
 
 def look(archive):
@@ -39,21 +42,22 @@ def read(archive, uid, mask, repairs=()):
     return volumes, skipped
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.code not in LATER])
 def test_fault(tmp_path, name):
     fault, slices = FAULTS[name], make_series()
     uid, mask = series_uid(slices), write_mask(tmp_path / "masks", "liver")
     fault.write(slices, tmp_path / "archive")
+    fault.spoil_mask(mask)
     uid = uid if series_uid(slices) else "."  # a series that lost its UID goes by its folder
     if fault.code:
         with pytest.raises(CaseError) as caught:
             read(tmp_path / "archive", uid, mask)
-        assert caught.value.code in fault.code.split("|"), caught.value
+        assert caught.value.code == fault.code, caught.value
         assert "canary" not in str(caught.value).lower()
         return
     volumes, skipped = read(tmp_path / "archive", uid, mask)
     assert len(volumes) == (2 if "TWO_PHASES" in name else 1)
-    expected = [make_ct(), make_ct(5)] if len(volumes) == 2 else [np.maximum(make_ct(), -1024)]
+    expected = [make_ct(), make_ct() + 20] if len(volumes) == 2 else [np.maximum(make_ct(), -1024)]
     for (values, arrays), hu in zip(volumes, expected, strict=True):
         if not fault.note:
             np.testing.assert_array_equal(arrays["hu"], hu)

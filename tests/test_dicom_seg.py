@@ -9,10 +9,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.pixels import pack_bits
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_uid
 
 from pipeline.archive.dicom_attributes import parse
 from pipeline.archive.dicom_geometry import arrange
@@ -20,7 +17,9 @@ from pipeline.archive.dicom_headers import HEADER_KEYWORDS, read_headers
 from pipeline.archive.dicom_seg import decode_liver
 from pipeline.archive.members import Member
 from pipeline.errors import CaseError
-from tests.dicom_archive_cases import SPACING_MM, make_liver, make_series
+from pipeline.phantom_archive.files import item
+from pipeline.phantom_archive.masks import make_segmentation
+from tests.dicom_archive_cases import make_liver, make_series
 
 DATA = Path(os.environ.get("LIVER_DATA", "/nowhere"))
 
@@ -32,50 +31,8 @@ def series_of(slices):
     return arrange(headers, "x")
 
 
-def item(**values):
-    dataset = Dataset()
-    for keyword, value in values.items():
-        setattr(
-            dataset, keyword, Sequence(value) if isinstance(value, list) and keyword.endswith("Sequence") else value
-        )
-    return dataset
-
-
-def make_seg(slices, masks, labels=("Liver", "Tumor"), kind="BINARY") -> Dataset:
-    """Return a segmentation of one mask per label, the highest slice first; empty frames are left out."""
-    seg, first = item(), slices[0]
-    seg.file_meta = FileMetaDataset()
-    seg.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    seg.SOPClassUID, seg.SOPInstanceUID, seg.Modality = SegmentationStorage, generate_uid(), "SEG"
-    seg.SeriesInstanceUID, seg.SegmentationType = generate_uid(), kind
-    seg.ReferencedSeriesSequence = Sequence([item(SeriesInstanceUID=first.SeriesInstanceUID)])
-    seg.Rows, seg.Columns, seg.SamplesPerPixel, seg.PhotometricInterpretation = (
-        first.Rows,
-        first.Columns,
-        1,
-        "MONOCHROME2",
-    )
-    bits = 1 if kind == "BINARY" else 8
-    seg.BitsAllocated, seg.BitsStored, seg.HighBit, seg.PixelRepresentation = bits, bits, bits - 1, 0
-    if kind == "FRACTIONAL":
-        seg.MaximumFractionalValue = 200
-    seg.SegmentSequence = Sequence([item(SegmentNumber=n, SegmentLabel=text) for n, text in enumerate(labels, start=1)])
-    measures = item(PixelSpacing=list(SPACING_MM[1:]))
-    orientation = item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
-    seg.SharedFunctionalGroupsSequence = Sequence(
-        [item(PixelMeasuresSequence=[measures], PlaneOrientationSequence=[orientation])]
-    )
-    frames, groups = [], []
-    for number, mask in enumerate(masks, start=1):
-        for k in reversed(np.flatnonzero(mask.any(axis=(1, 2)))):
-            frames.append(mask[k])
-            position = item(ImagePositionPatient=slices[k].ImagePositionPatient)
-            number_item = item(ReferencedSegmentNumber=number)
-            groups.append(item(PlanePositionSequence=[position], SegmentIdentificationSequence=[number_item]))
-    seg.PerFrameFunctionalGroupsSequence, seg.NumberOfFrames = Sequence(groups), len(frames)
-    stack = np.array(frames, np.uint8)
-    seg.PixelData = pack_bits(stack) if bits == 1 else (stack * 150).tobytes()
-    return seg
+def make_seg(slices, masks, labels=("Liver", "Tumor"), kind="BINARY"):
+    return make_segmentation(slices, masks, labels, kind)
 
 
 def to_bytes(dataset):

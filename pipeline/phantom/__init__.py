@@ -67,11 +67,23 @@ def make_phantom(config: PhantomConfig, seed: int, volume_id: str, *, vessels: b
     index = next((i for i, case in enumerate(cases) if case.volume_id == volume_id), None)
     if index is None:
         raise ValueError(f"{volume_id!r} is not one of the cohort's {len(cases)} cases phantom_000, phantom_001, ...")
-    case = cases[index]
+    return render_phantom(config, seed, index, cases[index], vessels=vessels)
+
+
+def render_phantom(config: PhantomConfig, seed: int, index: int, case: PhantomCase, *, vessels: bool = False) -> Volume:
+    """Return a case of any cohort, as `make_phantom` does.
+
+    Args:
+        config: Grid and noise.
+        seed: Seed of the cohort, not negative.
+        index: Number of the case in its cohort, from 0.
+        case: Its id, split and health.
+        vessels: As `make_phantom`.
+    """
     patient = draw_patient(config, (seed, index), case.healthy)
     hu, couinaud_map, tumor_mask = render(patient, config.noise_hu, (seed, index))
     return Volume(
-        volume_id=volume_id,
+        volume_id=case.volume_id,
         hu=hu,
         liver_mask=couinaud_map > 0,
         geometry=Geometry(patient.grid.shape, patient.grid.spacing_mm),
