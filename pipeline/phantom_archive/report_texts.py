@@ -65,8 +65,9 @@ def write_report(
     free = [number for number in range(1, 9) if number not in segments]
     liver = [_pick(rng, _HEALTHY)]
     if uncertain:
-        place = _place(rng, [int(rng.choice(list(segments) or free))], roman)
-        liver = [_fill(rng, _pick(rng, _OPEN), place)]
+        doubtful = int(rng.choice(list(segments) or free))
+        liver = [_fill(rng, _pick(rng, _OPEN), _place(rng, [doubtful], roman))]
+        free = [number for number in free if number != doubtful]
     elif segments:
         liver = _tumors(rng, segments, roman)
     if free and rng.integers(2):

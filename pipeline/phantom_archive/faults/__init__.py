@@ -7,9 +7,11 @@ and a folder, and writes what a scanner, an archive or a tool made of them.
 from __future__ import annotations
 
 from pipeline.phantom_archive.faults import content, files, geometry, identity, masks
-from pipeline.phantom_archive.faults.registry import FAULTS, Fault
+from pipeline.phantom_archive.faults.registry import REGISTERED, Fault
 
 __all__ = ["FAULTS", "MINIMUM_SLICES", "Fault", "content", "files", "geometry", "identity", "masks"]
 
+FAULTS = dict(sorted(REGISTERED.items()))
+"""By name: the number of the case and what it is."""
 MINIMUM_SLICES = 12
 """Shorter series are something else once a fault has been at them."""

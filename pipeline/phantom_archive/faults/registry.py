@@ -45,15 +45,15 @@ class Fault:
     spoil_mask: Callable[[Path], object] = leave
 
 
-FAULTS: dict[str, Fault] = {}
-"""By name: the number of the case and what it is."""
+REGISTERED: dict[str, Fault] = {}
+"""By name, in the order in which modules are imported."""
 
 
 def fault(name: str, code: str = "", **answer: Any) -> Callable[[Write], Write]:
     """Register a writer; arguments as those of `Fault`."""
 
     def add(write: Write) -> Write:
-        FAULTS[name] = Fault(write, code, **answer)
+        REGISTERED[name] = Fault(write, code, **answer)
         return write
 
     return add
@@ -63,7 +63,7 @@ def mask_fault(name: str, code: str) -> Callable[[Callable[[Path], object]], Cal
     """Register a spoiler of masks."""
 
     def add(spoil: Callable[[Path], object]) -> Callable[[Path], object]:
-        FAULTS[name] = Fault(code=code, spoil_mask=spoil)
+        REGISTERED[name] = Fault(code=code, spoil_mask=spoil)
         return spoil
 
     return add

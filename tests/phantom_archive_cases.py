@@ -1,0 +1,37 @@
+"""A small synthetic hospital archive, and how to ingest it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from pipeline.config import CouinaudConfig, GridConfig, PhantomConfig, PipelineConfig, SourceConfig
+from pipeline.config_archive import SynthesizeArchiveConfig
+from tests.dicom_archive_cases import KEY
+
+TINY = PhantomConfig(slices=12, height=48, width=60, slice_spacing_mm=14.0, pixel_spacing_mm=5.2)
+
+
+def synthesis(root: Path, seed=0, **settings) -> PipelineConfig:
+    """Settings of an archive in `root/site`."""
+    archive = SynthesizeArchiveConfig(**{"folder": str(root / "site"), **settings})
+    return PipelineConfig(run=str(root / "made"), seed=seed, phantom=TINY, synthesize_archive=archive)
+
+
+def ingestion(root: Path, **source) -> PipelineConfig:
+    """Settings of a run over that archive."""
+    site = root / "site"
+    (root / "key").write_text(KEY)
+    folders = {"path": site / "dicom", "labels": site / "labels.csv", "masks": site / "masks"}
+    folders |= {"couinaud_maps": site / "couinaud", "id_key": root / "key"}
+    settings = {name: str(path) for name, path in folders.items()} | {"decoder_memory_mb": 2048, **source}
+    grid = GridConfig(height=48, width=60, spacing_mm=5.2, slab_length=8)
+    source = SourceConfig(layout="dicom", **settings)
+    return PipelineConfig(
+        run=str(root / "run"), source=source, grid=grid, couinaud=CouinaudConfig(method="precomputed")
+    )
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
