@@ -24,7 +24,7 @@ def ingestion(root: Path, **source) -> PipelineConfig:
     (root / "key").write_text(KEY)
     folders = {"path": site / "dicom", "labels": site / "labels.csv", "masks": site / "masks"}
     folders |= {"couinaud_maps": site / "couinaud", "id_key": root / "key"}
-    settings = {name: str(path) for name, path in folders.items()} | {"decoder_memory_mb": 2048, **source}
+    settings = {name: str(path) for name, path in folders.items()} | {"decoder_memory_mb": 1024, **source}
     grid = GridConfig(height=48, width=60, spacing_mm=5.2, slab_length=8)
     source = SourceConfig(layout="dicom", **settings)
     return PipelineConfig(

@@ -7,14 +7,17 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from jobs import extract_labels, ingest, refine_image_labels, synthesize_archive
 from pipeline.archive.dicom_kinds import hash_text
+from pipeline.archive.labels import parse_segments
 from pipeline.archive.site_key import SiteKey
 from pipeline.config import PipelineConfig, SourceConfig
 from pipeline.errors import RefusedInputError
+from pipeline.image_labels import encode_segments
 from pipeline.phantom_archive.tables import open_archive
 from pipeline.phantom_archive.tags import SECRETS
 from pipeline.report.page import build_report
@@ -24,15 +27,14 @@ from tests.dicom_archive_cases import KEY
 from tests.phantom_archive_cases import ingestion, read_csv, synthesis
 
 FAULTS = ("43_MIXED_PATIENTS", "27_NOT_CT", "36_DEFLATE_BOMB")
-PATIENTS = 12
+RATES = {"fault_rate": 0.3, "faults": FAULTS, "uncertain_rate": 0.2}
 
 
 @pytest.fixture(scope="module")
 def root(ray_cluster, tmp_path_factory):
-    """A folder with an archive of twelve patients: three with a fault, two with doubtful reports."""
+    """A folder with an archive of ten patients: three with a fault, two with doubtful reports."""
     root = tmp_path_factory.mktemp("hospital")
-    rates = {"fault_rate": 0.25, "faults": FAULTS, "uncertain_rate": 1 / 6}
-    assert synthesize_archive.main(synthesis(root, patients=PATIENTS, **rates)) == 0
+    assert synthesize_archive.main(synthesis(root, patients=10, **RATES)) == 0
     return root
 
 
@@ -68,13 +70,15 @@ def test_every_series_ends_where_the_manifest_says(outcome):
 
 def test_every_volume_has_its_own_label(outcome, root):
     manifest, run, _ = outcome
-    truth = {row["accession"]: (row["segments"], row["split"]) for row in read_csv(root / "site" / "labels.csv")}
+    truth = {row["accession"]: row for row in read_csv(root / "site" / "labels.csv")}
     key, volumes = SiteKey(KEY.encode()), {row.volume_id: row for row in read_volume_rows(run)}
     for row in manifest:
         found = volumes.pop(key.volume_id(hash_text(row["series"])), None)
         assert (found is not None) == (row["outcome"] == "volume")
         if found:
-            assert (";".join(map(str, found.segments)), found.split) == truth[row["accession"]]
+            label = truth[row["accession"]]
+            np.testing.assert_array_equal(found.image_label, encode_segments(parse_segments(label["segments"])))
+            assert found.split == label["split"]
     assert not volumes
 
 
@@ -145,4 +149,4 @@ def test_a_folder_of_something_else_is_refused(root, tmp_path):
     with pytest.raises(RefusedInputError, match="holds something else"):
         open_archive(synthesis(root, folder=str(root)))
     with pytest.raises(RefusedInputError, match="seed = 0, now it is 1; use another folder"):
-        open_archive(synthesis(root, seed=1, fault_rate=0.25, faults=FAULTS, uncertain_rate=1 / 6))
+        open_archive(synthesis(root, seed=1, **RATES))
