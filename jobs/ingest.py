@@ -11,7 +11,7 @@ from pipeline.steps import EXIT_DONE, Step
 def main(config: PipelineConfig) -> int:
     """Write `slices/`, `references/` and, last for each accepted volume, its row in `volumes/`."""
     with Step.begin(config, "ingest", uses=("source", "phantom", "grid", "couinaud")) as step:
-        later = set(step.run.names("reports")) - {"ingest.json", "extract_labels.json"}
+        later = set(step.run.names("reports")) - {"ingest.json", "extract_labels.json", "export_masks.json"}
         grows = config.source.layout == "dicom"
         if step.committed and (later or (step.exit_code == EXIT_DONE and not grows)):
             return step.exit_code  # cases are added, and rejected ones tried again, until a later step has used them

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from pipeline.config_archive import SynthesizeArchiveConfig
+from pipeline.config_export import ExportConfig
 from pipeline.config_networks import CouinaudNetConfig, CouinaudShapeConfig, SegmenterConfig, SynthesisConfig, require
 from pipeline.config_reproduce import ReproduceConfig
 
@@ -21,6 +22,7 @@ __all__ = [
     "CouinaudMethod",
     "CouinaudNetConfig",
     "CouinaudShapeConfig",
+    "ExportConfig",
     "GridConfig",
     "ImageLabelConfig",
     "Layout",
@@ -338,6 +340,7 @@ class PipelineConfig:
     tune: TuneConfig = field(default_factory=TuneConfig)
     reproduce: ReproduceConfig = field(default_factory=ReproduceConfig)
     synthesize_archive: SynthesizeArchiveConfig = field(default_factory=SynthesizeArchiveConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
     ray: RayConfig = field(default_factory=RayConfig)
 
     def __post_init__(self) -> None:

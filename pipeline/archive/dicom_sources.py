@@ -1,0 +1,119 @@
+"""The headers of a CT as a segmentation needs them: what it refers to, where the slices lie, whose they are.
+
+Only listed attributes are read. Geometry is that of our own checks: where files differ by less than their tolerance, or
+name a step that is not the distance of their slices, the segmentation says what is true of the volume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.archive.dicom_attributes import integer_of, parse, quiet, text_of
+from pipeline.archive.dicom_geometry import Series
+from pipeline.archive.dicom_seg_writer import PATIENT_KEYWORDS, Source
+from pipeline.archive.source_tree import SourceTree
+from pipeline.errors import CaseError
+
+if TYPE_CHECKING:
+    import pydicom
+
+_REFERENCES = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+_SOURCE_KEYWORDS = (
+    *_REFERENCES, "FrameOfReferenceUID", "PositionReferenceIndicator", "Modality", "Rows", "Columns", "NumberOfFrames",
+    "PixelSpacing", "SliceThickness", "ImageOrientationPatient", "ImagePositionPatient", "LossyImageCompression",
+    "LossyImageCompressionRatio", "LossyImageCompressionMethod", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
+_EXPECTED = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
+    "AccessionNumber",
+)  # fmt: skip
+"""Left empty for highdicom, which checks them; a segmentation takes them over unchecked."""
+_CT_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2",
+)  # fmt: skip
+_NO_FRAME = "2.25.0"
+"""Stands for the frame of reference of a CT that names none."""
+
+
+@quiet()
+def read_source(tree: SourceTree, series: Series, what: str) -> Source:
+    """Read what a segmentation of a series refers to.
+
+    Args:
+        tree: The archive.
+        series: Its slices, without repairs.
+        what: The series in words.
+
+    Raises:
+        CaseError: `REFERENCE_INVALID` if files lack the UIDs that a segmentation refers to them by, or share one;
+            `MULTIFRAME` if the slices are not the frames of one file.
+    """
+    names = list(dict.fromkeys(header.member.name for header in series.slices))
+    images = []
+    for name in names:
+        with tree.open(name) as stream:
+            images.append(parse(stream, what, _SOURCE_KEYWORDS))
+    with tree.open(names[0]) as stream:
+        patient = parse(stream, what, PATIENT_KEYWORDS)
+    _require_references(images, what)
+    order = range(len(series.slices))
+    if "PerFrameFunctionalGroupsSequence" in images[0]:
+        _require_whole(images, series, what)
+        order = np.argsort([header.index for header in series.slices]).tolist()
+        _share_geometry(images[0], series)
+    has_frame = bool(text_of(images[0], "FrameOfReferenceUID"))
+    for image in images:
+        _prepare(image, images[0], series, has_frame=has_frame)
+    return Source(images, order, patient, has_frame)
+
+
+def _require_references(images: Sequence[pydicom.Dataset], what: str) -> None:
+    """Check that a segmentation can refer to the files."""
+    lacking = [name for name in _REFERENCES if not all(text_of(image, name) for image in images)]
+    if lacking:
+        message = f"{what} lacks {' and '.join(lacking)}, by which a segmentation refers to it"
+        raise CaseError("REFERENCE_INVALID", message)
+    different = len({image.SOPInstanceUID for image in images})
+    if different != len(images):
+        raise CaseError("REFERENCE_INVALID", f"{what} has {different} instance UIDs for {len(images)} files")
+    if any(image.SOPClassUID not in _CT_CLASSES for image in images):
+        raise CaseError("REFERENCE_INVALID", f"{what} has files of a SOP class other than CT and enhanced CT")
+
+
+def _require_whole(images: Sequence[pydicom.Dataset], series: Series, what: str) -> None:
+    """Check that the slices are all frames of one enhanced object: highdicom takes no part of one, nor several."""
+    frames = sum(integer_of(image, "NumberOfFrames", 1) for image in images)
+    if len(images) != 1 or frames != len(series.slices):
+        sides = f"{frames} frames in {len(images)} files, {len(series.slices)} of them are the volume"
+        raise CaseError("MULTIFRAME", f"{what} has {sides}, expected one file and all of its frames")
+
+
+def _share_geometry(image: pydicom.Dataset, series: Series) -> None:
+    """Say what the frames of an enhanced object have in common where it is looked for."""
+    import highdicom
+
+    first = series.slices[0]
+    (shared,) = image.SharedFunctionalGroupsSequence
+    shared.PlaneOrientationSequence = highdicom.PlaneOrientationSequence("PATIENT", first.orientation)
+    shared.PixelMeasuresSequence = highdicom.PixelMeasuresSequence(
+        first.pixel_spacing_mm, slice_thickness=series.step_mm, spacing_between_slices=series.step_mm
+    )
+
+
+def _prepare(image: pydicom.Dataset, first: pydicom.Dataset, series: Series, *, has_frame: bool) -> None:
+    """Make the header of one file one that highdicom takes."""
+    from pydicom.valuerep import format_number_as_ds
+
+    for keyword in _EXPECTED:
+        setattr(image, keyword, "")
+    if not has_frame:
+        image.FrameOfReferenceUID = _NO_FRAME
+    if "ImageOrientationPatient" in first:
+        step = format_number_as_ds(series.step_mm)
+        image.ImageOrientationPatient, image.PixelSpacing = first.ImageOrientationPatient, first.PixelSpacing
+        image.SpacingBetweenSlices = step
+        image.SliceThickness = text_of(image, "SliceThickness") or step
