@@ -41,14 +41,15 @@ class Source:
     """The CT that a segmentation refers to.
 
     Args:
-        images: One dataset per slice, or one enhanced object, as `pipeline.archive.dicom_sources` prepares them.
-        order: Slice of the mask that lies on each frame of `images`.
+        images: One dataset per slice, or an enhanced object of these slices, as `pipeline.archive.dicom_sources`
+            prepares them.
+        frames: Number of each slice among the frames of the enhanced object's file; empty for other files.
         patient: Dataset with the attributes of `PATIENT_KEYWORDS`.
         has_frame: Whether the CT names its frame of reference; if not, neither does the segmentation.
     """
 
     images: Sequence[pydicom.Dataset]
-    order: Sequence[int]
+    frames: Sequence[int]
     patient: pydicom.Dataset
     has_frame: bool
 
@@ -89,7 +90,7 @@ def encode_seg(mask: Mask, source: Source) -> bytes:
     segments = [item for item in mask.content.segments if (mask.labels == item.value).any()]
     identity = _identify(mask, source)
     seg = _build(mask, segments, source, identity)
-    _order_frames(seg, mask.labels, segments)
+    _order_frames(seg, source, mask.labels, segments)
     _settle(seg, mask.created, _derive_uid(identity, "dimensions"))
     _take_over(seg, source)
     stream = io.BytesIO()
@@ -120,7 +121,7 @@ def _build(mask: Mask, segments: Sequence[Segment], source: Source, identity: uu
     numbers[[item.value for item in segments]] = np.arange(1, len(segments) + 1)
     return highdicom.seg.Segmentation(
         source_images=source.images,
-        pixel_array=numbers[mask.labels[list(source.order)]],
+        pixel_array=numbers[mask.labels],
         segmentation_type="BINARY",
         segment_descriptions=[_describe(number, item, mask.method) for number, item in enumerate(segments, start=1)],
         omit_empty_frames=False,
@@ -136,6 +137,7 @@ def _build(mask: Mask, segments: Sequence[Segment], source: Source, identity: uu
         manufacturer_model_name=NAME,
         software_versions=__version__,
         device_serial_number="0",
+        specific_character_set=None,
     )
 
 
@@ -168,7 +170,7 @@ def _concept(code: Code) -> highdicom.sr.CodedConcept:
     return highdicom.sr.CodedConcept(value, "SCT", meaning)
 
 
-def _order_frames(seg: pydicom.Dataset, labels: UInt8Array, segments: Sequence[Segment]) -> None:
+def _order_frames(seg: pydicom.Dataset, source: Source, labels: UInt8Array, segments: Sequence[Segment]) -> None:
     """Put the frames of each segment in the order of the CT's slices.
 
     highdicom's run against the slices' normal: readers that take frames as they come, such as SimpleITK, would give an
@@ -183,6 +185,8 @@ def _order_frames(seg: pydicom.Dataset, labels: UInt8Array, segments: Sequence[S
         for index, group in enumerate(block, start=1):
             content = group.FrameContentSequence[0]
             content.DimensionIndexValues = [content.DimensionIndexValues[0], index]
+            if source.frames:
+                group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber = source.frames[index - 1]
         ordered += block
     seg.PerFrameFunctionalGroupsSequence = ordered
     seg.PixelData = _pack(labels, [item.value for item in segments])

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pipeline.archive.dicom_attributes import integer_of, parse, quiet, text_of
+from pipeline.archive.dicom_attributes import parse, quiet, text_of
 from pipeline.archive.dicom_geometry import Series
 from pipeline.archive.dicom_seg_writer import PATIENT_KEYWORDS, Source
 from pipeline.archive.source_tree import SourceTree
@@ -50,7 +48,7 @@ def read_source(tree: SourceTree, series: Series, what: str) -> Source:
 
     Raises:
         CaseError: `REFERENCE_INVALID` if files lack the UIDs that a segmentation refers to them by, or share one;
-            `MULTIFRAME` if the slices are not the frames of one file.
+            `MULTIFRAME` if the slices are frames of several files.
     """
     names = list(dict.fromkeys(header.member.name for header in series.slices))
     images = []
@@ -60,15 +58,17 @@ def read_source(tree: SourceTree, series: Series, what: str) -> Source:
     with tree.open(names[0]) as stream:
         patient = parse(stream, what, PATIENT_KEYWORDS)
     _require_references(images, what)
-    order = range(len(series.slices))
+    frames: list[int] = []
     if "PerFrameFunctionalGroupsSequence" in images[0]:
-        _require_whole(images, series, what)
-        order = np.argsort([header.index for header in series.slices]).tolist()
-        _share_geometry(images[0], series)
+        if len(images) > 1:
+            message = f"{what} lies in {len(images)} files of several frames, a segmentation refers to one"
+            raise CaseError("MULTIFRAME", message)
+        frames = [header.index + 1 for header in series.slices]
+        _reduce(images[0], series)
     has_frame = bool(text_of(images[0], "FrameOfReferenceUID"))
     for image in images:
         _prepare(image, images[0], series, has_frame=has_frame)
-    return Source(images, order, patient, has_frame)
+    return Source(images, frames, patient, has_frame)
 
 
 def _require_references(images: Sequence[pydicom.Dataset], what: str) -> None:
@@ -84,19 +84,13 @@ def _require_references(images: Sequence[pydicom.Dataset], what: str) -> None:
         raise CaseError("REFERENCE_INVALID", f"{what} has files of a SOP class other than CT and enhanced CT")
 
 
-def _require_whole(images: Sequence[pydicom.Dataset], series: Series, what: str) -> None:
-    """Check that the slices are all frames of one enhanced object: highdicom takes no part of one, nor several."""
-    frames = sum(integer_of(image, "NumberOfFrames", 1) for image in images)
-    if len(images) != 1 or frames != len(series.slices):
-        sides = f"{frames} frames in {len(images)} files, {len(series.slices)} of them are the volume"
-        raise CaseError("MULTIFRAME", f"{what} has {sides}, expected one file and all of its frames")
-
-
-def _share_geometry(image: pydicom.Dataset, series: Series) -> None:
-    """Say what the frames of an enhanced object have in common where it is looked for."""
+def _reduce(image: pydicom.Dataset, series: Series) -> None:
+    """Reduce an enhanced object to the slices of one volume, in order, and say what they share where it is looked for."""
     import highdicom
 
-    first = series.slices[0]
+    first, frames = series.slices[0], image.PerFrameFunctionalGroupsSequence
+    image.PerFrameFunctionalGroupsSequence = [frames[header.index] for header in series.slices]
+    image.NumberOfFrames = len(series.slices)
     (shared,) = image.SharedFunctionalGroupsSequence
     shared.PlaneOrientationSequence = highdicom.PlaneOrientationSequence("PATIENT", first.orientation)
     shared.PixelMeasuresSequence = highdicom.PixelMeasuresSequence(
