@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import highdicom
@@ -27,8 +31,10 @@ from tests.dicom_archive_cases import make_liver, make_series, save
 from tests.dicom_faults import FAULTS
 from tests.test_dicom_codecs import make_enhanced
 from tests.test_dicom_faults import look
-from tests.test_dicom_seg import series_of
+from tests.test_dicom_seg import make_seg, series_of
 
+DATA = Path(os.environ.get("LIVER_DATA", "/nowhere"))
+JPEG2000 = DATA / "dicom" / "totalsegmentator" / "example_ct_dicom"
 CREATED = "20260102030405"
 DIRECTIONS = {
     "head first, on the back": (1, 0, 0, 0, 1, 0),
@@ -64,7 +70,7 @@ def as_image(mask, slices):
 
 
 def export(archive: Path, images, repairs=(), created=CREATED):
-    """Export masks, images by name, of the first volume of an archive."""
+    """Export masks, images by name, of the first volume of an archive; the images lie beside it."""
     files = [item for part in look(archive)[0] if not part["reason"] for item in part["files"]]
     volumes = examine_series(str(archive), files, repairs, False)[0]["volumes"]
     about = {}
@@ -95,6 +101,15 @@ def assert_on_slices(frames, mask, slices):
         np.testing.assert_array_equal(frames[dataset.SOPInstanceUID, 1], plane)
 
 
+def assert_as_simpleitk_reads_it(path, data, image):
+    """Compare a segmentation of one segment with the mask on the grid of its CT."""
+    path.write_bytes(data)
+    theirs = sitk.ReadImage(str(path))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(theirs) > 0, sitk.GetArrayFromImage(image))
+    for what in ("GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(theirs, what)(), getattr(image, what)(), atol=1e-5)
+
+
 @pytest.mark.parametrize("orientation", DIRECTIONS.values(), ids=DIRECTIONS)
 def test_every_voxel_comes_back_where_it_was(tmp_path, orientation):
     """Read by pydicom through the references, by SimpleITK and by highdicom through the geometry."""
@@ -104,11 +119,7 @@ def test_every_voxel_comes_back_where_it_was(tmp_path, orientation):
     _, files = export(tmp_path / "archive", {"tumors": image})
     _, frames = read_frames(files["tumors"])
     assert_on_slices(frames[1], mask, slices)
-    (tmp_path / "seg.dcm").write_bytes(files["tumors"])
-    theirs = sitk.ReadImage(str(tmp_path / "seg.dcm"))
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(theirs) > 0, mask)
-    for what in ("GetSpacing", "GetOrigin", "GetDirection"):
-        np.testing.assert_allclose(getattr(theirs, what)(), getattr(image, what)(), atol=1e-5)
+    assert_as_simpleitk_reads_it(tmp_path / "seg.dcm", files["tumors"], image)
     volume = highdicom.seg.segread(tmp_path / "seg.dcm").get_volume(combine_segments=True)
     source = highdicom.get_volume_from_series(slices)
     np.testing.assert_array_equal(volume.match_geometry(source).array[::-1], mask)
@@ -138,7 +149,8 @@ def test_the_tumors_are_a_neoplasm_of_the_liver(tmp_path):
     _, files = export(tmp_path / "archive", {"tumors": as_image(make_mask(), slices)})
     seg, _ = read_frames(files["tumors"])
     (item,) = seg.SegmentSequence
-    assert item.SegmentedPropertyCategoryCodeSequence[0].CodeValue == codes.cid7150.MorphologicallyAbnormalStructure.value
+    (category,) = item.SegmentedPropertyCategoryCodeSequence
+    assert category.CodeValue == codes.cid7150.MorphologicallyAbnormalStructure.value
     assert item.SegmentedPropertyTypeCodeSequence[0].CodeValue == codes.cid7151.Neoplasm.value
     assert item.AnatomicRegionSequence[0].CodeValue == codes.SCT.Liver.value
     assert (seg.SegmentationType, seg.NumberOfFrames) == ("BINARY", len(slices))
@@ -193,8 +205,6 @@ def test_a_liver_is_read_back_by_our_own_reader(tmp_path):
 
 
 def _named(series):
-    from dataclasses import replace
-
     members = (replace(item.member, name=f"IM{index:04d}.dcm") for index, item in enumerate(series.slices))
     return replace(
         series, slices=tuple(replace(item, member=member) for item, member in zip(series.slices, members, strict=True))
@@ -223,7 +233,7 @@ def test_every_series_that_is_read_is_written_or_named(tmp_path, name):
     FAULTS[name].write(slices, tmp_path / "archive")
     image = as_image(mask, make_series())
     if name.startswith("47"):
-        with pytest.raises(CaseError, match="REFERENCE_INVALID: the image lacks .*StudyInstanceUID"):
+        with pytest.raises(CaseError, match=r"REFERENCE_INVALID: the image lacks .*StudyInstanceUID"):
             export(tmp_path / "archive", {"tumors": image})
         return
     _, files = export(tmp_path / "archive", {"tumors": image})
@@ -258,11 +268,32 @@ def test_28_frames_of_an_enhanced_object(tmp_path, phases):
         np.testing.assert_array_equal(frames[1][dataset.SOPInstanceUID, count - k], plane)
 
 
+def test_slices_that_share_an_instance_uid_are_named(tmp_path):
+    slices = make_series()
+    slices[3].SOPInstanceUID = slices[4].SOPInstanceUID
+    save(slices, tmp_path / "archive")
+    with pytest.raises(CaseError, match="REFERENCE_INVALID: the image has 11 instance UIDs for 12 files"):
+        export(tmp_path / "archive", {"tumors": as_image(make_mask(), slices)})
+
+
 def test_a_volume_that_was_repaired_is_named(tmp_path):
     FAULTS["07_SHEARED"].write(make_series(), tmp_path / "archive")
     image = as_image(make_mask(), make_series())
     with pytest.raises(CaseError, match="REPAIRED_GANTRY_TILT"):
         export(tmp_path / "archive", {"tumors": image}, ["GANTRY_TILT"])
+
+
+def test_what_came_back_is_not_taken_for_the_liver(tmp_path):
+    """The next export of the PACS holds our files, too: they refer to the series, but show no liver."""
+    slices = make_series()
+    save(slices, tmp_path / "archive")
+    images = {name: as_image(make_mask(), slices) for name in CONTENTS}
+    _, files = export(tmp_path / "archive", images)
+    for name, data in files.items():
+        (tmp_path / "archive" / f"{name}.dcm").write_bytes(data)
+    save([make_seg(slices, [make_liver()])], tmp_path / "archive", "liver{}.dcm")
+    parts = [part for part in look(tmp_path / "archive")[0] if part["reason"] == "SEGMENTATION"]
+    assert sorted(bool(part["references"]) for part in parts) == [False, False, True]
 
 
 def test_a_mask_of_another_grid_is_refused(tmp_path):
@@ -278,11 +309,47 @@ def test_what_the_archive_says_of_the_patient_is_taken_over_valid_or_not(tmp_pat
     slices = make_series(PatientSex="W", PatientBirthDate="1943", StudyTime="morning", PatientAge="old")
     for dataset in slices:
         dataset.SpecificCharacterSet, dataset.PatientName = "ISO_IR 100", "M\xfcller^J\xf6rg"
-        del dataset.FrameOfReferenceUID
     save(slices, tmp_path / "archive")
     _, files = export(tmp_path / "archive", {"tumors": as_image(make_mask(), slices)})
     seg, frames = read_frames(files["tumors"])
     assert (seg.PatientSex, seg.PatientBirthDate, seg.StudyTime, seg.PatientAge) == ("W", "1943", "morning", "old")
     assert seg.PatientName == "M\xfcller^J\xf6rg"
-    assert "FrameOfReferenceUID" not in seg
     assert_on_slices(frames[1], make_mask(), slices)
+
+
+@pytest.mark.skipif(not (DATA / "ircad_dicom").is_dir(), reason="LIVER_DATA has no ircad_dicom")
+def test_3dircadb_from_its_zip(tmp_path):
+    """119 slices that name no frame of reference."""
+    path = DATA / "ircad_dicom" / "3Dircadb1.17" / "PATIENT_DICOM.zip"
+    (tmp_path / "archive").mkdir()
+    shutil.copy(path, tmp_path / "archive")
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "there")
+    image = read_bones(tmp_path / "there" / "PATIENT_DICOM")
+    _, files = export(tmp_path / "archive", {"tumors": image})
+    assert_as_simpleitk_reads_it(tmp_path / "seg.dcm", files["tumors"], image)
+
+
+@pytest.mark.skipif(not JPEG2000.is_dir(), reason="LIVER_DATA has no totalsegmentator")
+def test_jpeg2000_series(tmp_path):
+    """Over-anonymised, it is named; with identifiers, it is written."""
+    image = read_bones(JPEG2000)
+    shutil.copytree(JPEG2000, tmp_path / "archive")
+    with pytest.raises(CaseError, match="lacks SOPClassUID and SOPInstanceUID and SeriesInstanceUID and StudyInst"):
+        export(tmp_path / "archive", {"tumors": image})
+    series, study = generate_uid(), generate_uid()
+    for path in (tmp_path / "archive").iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.SeriesInstanceUID, dataset.StudyInstanceUID = series, study
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID
+        dataset.save_as(path)
+    _, files = export(tmp_path / "archive", {"tumors": image})
+    assert_as_simpleitk_reads_it(tmp_path / "seg.dcm", files["tumors"], image)
+
+
+def read_bones(folder):
+    """Return what is bright in a series, on the series' grid as SimpleITK has it."""
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+    return sitk.Cast(reader.Execute() > 150, sitk.sitkUInt8)

@@ -44,7 +44,8 @@ def hospital(ray_cluster, tmp_path_factory):
     zip_folder(root / "archive" / "zipped")
     write_labels(root / "labels.csv", rows)
     config = configure(root, root / "run", repairs=("tilt",))
-    assert ingest.main(replace(config, couinaud=CouinaudConfig(method="precomputed", write_maps=True))) == 0
+    config = replace(config, couinaud=CouinaudConfig(method="precomputed", write_maps=True))
+    assert ingest.main(config) == 0
     ids, run = {name: id_of(name, slices) for name, slices in series.items()}, RunFolder(config.run)
     for row in read_volume_rows(run):
         mask = make_mask(row.native_shape) * (row.volume_id != ids["empty"])
@@ -52,20 +53,20 @@ def hospital(ray_cluster, tmp_path_factory):
     shutil.rmtree(root / "archive" / "gone")
     given = SourceConfig(layout="dicom", path=config.source.path, id_key=config.source.id_key, decoder_memory_mb=2048)
     export = ExportConfig(destination=str(root / "to_pacs"))
-    return PipelineConfig(run=config.run, source=given, export=export), series, ids
+    return PipelineConfig(run=config.run, source=given, export=export), series, ids, config
 
 
 @pytest.fixture(scope="module")
 def exported(hospital):
     """The report, and the files by name."""
-    config, _, _ = hospital
+    config, *_ = hospital
     assert export_masks.main(config) == 3
     report = RunFolder(config.run).read_json("reports", "export_masks.json")
     return report, {path.name: path.read_bytes() for path in Path(config.export.destination).iterdir()}
 
 
 def test_each_volume_is_written_or_counted(hospital, exported):
-    _, _, ids = hospital
+    ids = hospital[2]
     report, files = exported
     expected = {f"{ids[name]}_couinaud.dcm" for name in ("good", "zipped", "empty")}
     assert set(files) == expected | {f"{ids[name]}_tumors.dcm" for name in ("good", "zipped")}
@@ -77,7 +78,7 @@ def test_each_volume_is_written_or_counted(hospital, exported):
 
 
 def test_masks_are_those_of_the_run_folder_on_the_slices_of_the_archive(hospital, exported):
-    config, series, ids = hospital
+    config, series, ids, _ = hospital
     _, files = exported
     for name in ("good", "zipped"):
         _, frames = read_frames(files[f"{ids[name]}_tumors.dcm"])
@@ -90,8 +91,8 @@ def test_masks_are_those_of_the_run_folder_on_the_slices_of_the_archive(hospital
 
 
 def test_the_patient_is_in_the_files_and_not_in_the_run_folder(hospital, exported, capfd):
-    config, _, _ = hospital
-    report, files = exported
+    config, *_ = hospital
+    _, files = exported
     assert all(b"CANARY^Jane" in data for data in files.values())
     for path in [item for item in Path(config.run).rglob("*") if item.suffix in (".json", ".parquet")]:
         assert not [secret for secret in SECRETS if secret in path.read_bytes().lower()], path.name
@@ -99,15 +100,15 @@ def test_the_patient_is_in_the_files_and_not_in_the_run_folder(hospital, exporte
     assert not RunFolder(config.run).names("quarantine")
 
 
-def test_exported_twice_is_the_same_and_ingest_stays_open(hospital, exported):
-    config, _, _ = hospital
+def test_exported_twice_is_the_same(hospital, exported):
+    config, *_ = hospital
     assert export_masks.main(config) == 3
     assert {path.name: path.read_bytes() for path in Path(config.export.destination).iterdir()} == exported[1]
     assert Path(config.export.destination).stat().st_mode & 0o077 == 0
 
 
 def test_nifti_files_are_copies(hospital, tmp_path):
-    config, _, ids = hospital
+    config, _, ids, _ = hospital
     assert export_masks.main(replace(config, export=ExportConfig(output="nifti", destination=str(tmp_path)))) == 0
     assert len(list(tmp_path.iterdir())) == 2 * len(NAMES)
     prediction = RunFolder(config.run).read_bytes(*prediction_path(ids["gone"]))
@@ -119,14 +120,14 @@ def test_nifti_files_are_copies(hospital, tmp_path):
     [("run/segs", "lies in the run folder"), ("archive", "lies in the source"), ("", "expected a local")],
 )
 def test_a_patients_files_go_nowhere_else(hospital, folder, words):
-    config, _, _ = hospital
+    config, *_ = hospital
     destination = str(Path(config.run).parent / folder) if folder else ""
     with pytest.raises(RefusedInputError, match=words):
         export_masks.main(replace(config, export=ExportConfig(destination=destination)))
 
 
 def test_another_key_finds_nobody(hospital, tmp_path):
-    config, _, _ = hospital
+    config, *_ = hospital
     (tmp_path / "key").write_text("another key, long enough")
     with pytest.raises(RefusedInputError, match="another key"):
         export_masks.main(replace(config, source=replace(config.source, id_key=str(tmp_path / "key"))))
@@ -135,3 +136,9 @@ def test_another_key_finds_nobody(hospital, tmp_path):
 def test_the_command_line():
     given = ["--run", "r", "--layout", "dicom", "--source", "a", "--output", "dicom-seg", "--destination", "d"]
     assert parse(given).export == ExportConfig(output="dicom-seg", destination="d")
+
+
+def test_the_run_folder_still_takes_what_is_new(hospital, exported):
+    run = RunFolder(hospital[0].run)
+    assert ingest.main(hospital[3]) == 3
+    assert run.read_json("reports", "ingest.json")["archive"]["changes"]["gone"] == 1

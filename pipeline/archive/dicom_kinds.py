@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.archive.dicom_attributes import integer_of, quiet, text_of, value_of
+from pipeline.archive.dicom_seg import has_liver
 
 if TYPE_CHECKING:
     import pydicom
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 KIND_KEYWORDS = (
     "SOPClassUID", "Modality", "ImageType", "SeriesInstanceUID", "AccessionNumber",
     "SeriesDescription", "ProtocolName", "ContrastBolusAgent", "SamplesPerPixel", "PhotometricInterpretation", "Rows",
-    "ReferencedSeriesSequence",
+    "ReferencedSeriesSequence", "SegmentSequence",
 )  # fmt: skip
 """What the discovery reads of a file. None of the texts is passed on."""
 IDENTIFIERS = ("SeriesInstanceUID", "StudyInstanceUID", "AccessionNumber", "PatientID")
@@ -55,7 +56,8 @@ class FileKind:
         accession: Hash of the accession number; empty if there is none.
         reason: Why it is no slice of a CT candidate; empty if it is.
         phase: `portal`, `delayed`, `arterial`, `native`, `contrast` (one of them) or `unknown`.
-        references: Hash of the series that a segmentation was drawn on.
+        references: Hash of the series that a segmentation of the liver was drawn on; empty if it shows no liver, as the
+            tumors and Couinaud segments that go back to the archive.
     """
 
     series: str
@@ -84,7 +86,7 @@ def file_kind(dataset: pydicom.Dataset, folder: str) -> FileKind:
             lost its UID.
     """
     with quiet():
-        referenced = value_of(dataset, "ReferencedSeriesSequence") or []
+        referenced = (has_liver(dataset) and value_of(dataset, "ReferencedSeriesSequence")) or []
         return FileKind(
             series=hash_text(text_of(dataset, "SeriesInstanceUID") or (folder if is_image(dataset) else "")),
             accession=hash_text(text_of(dataset, "AccessionNumber")),

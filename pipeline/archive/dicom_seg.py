@@ -47,6 +47,11 @@ def decode_liver(data: bytes, series: Series, what: str) -> UInt8Array:
         return _decode(dataset, series, what)
 
 
+def has_liver(dataset: pydicom.Dataset) -> bool:
+    """Tell whether one of the segments is the liver, by code or by name. To be called within `quiet`."""
+    return any(map(_is_liver, value_of(dataset, "SegmentSequence") or []))
+
+
 def _decode(dataset: pydicom.Dataset, series: Series, what: str) -> UInt8Array:
     """Return the liver segment of a parsed file."""
     number = _liver_number(dataset, what)

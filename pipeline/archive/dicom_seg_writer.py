@@ -45,13 +45,11 @@ class Source:
             prepares them.
         frames: Number of each slice among the frames of the enhanced object's file; empty for other files.
         patient: Dataset with the attributes of `PATIENT_KEYWORDS`.
-        has_frame: Whether the CT names its frame of reference; if not, neither does the segmentation.
     """
 
     images: Sequence[pydicom.Dataset]
     frames: Sequence[int]
     patient: pydicom.Dataset
-    has_frame: bool
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def encode_seg(mask: Mask, source: Source) -> bytes:
     seg = _build(mask, segments, source, identity)
     _order_frames(seg, source, mask.labels, segments)
     _settle(seg, mask.created, _derive_uid(identity, "dimensions"))
-    _take_over(seg, source)
+    _take_over(seg, source.patient)
     stream = io.BytesIO()
     pydicom.dcmwrite(stream, seg, enforce_file_format=True)
     return stream.getvalue()
@@ -211,7 +209,8 @@ def _pack(labels: UInt8Array, values: Sequence[int]) -> bytes:
 
 
 def _settle(seg: pydicom.Dataset, created: str, dimensions: str) -> None:
-    """Replace what differs from one export to the next: the clock and a random UID."""
+    """Replace what differs from one export to the next, the clock and a random UID, and add what must be there."""
+    seg.ContentCreatorName = ""
     seg.InstanceCreationDate, seg.InstanceCreationTime = created[:8], created[8:]
     for equipment in seg.ContributingEquipmentSequence:
         equipment.ContributionDateTime = created
@@ -219,10 +218,8 @@ def _settle(seg: pydicom.Dataset, created: str, dimensions: str) -> None:
         item.DimensionOrganizationUID = dimensions
 
 
-def _take_over(seg: pydicom.Dataset, source: Source) -> None:
+def _take_over(seg: pydicom.Dataset, patient: pydicom.Dataset) -> None:
     """Give a segmentation the patient and the study of its CT."""
     for keyword in PATIENT_KEYWORDS:
         with suppress(*dicom_errors()):  # absent, or its bytes do not decode
-            seg.add(source.patient[keyword])
-    if not source.has_frame:
-        del seg.FrameOfReferenceUID, seg.PositionReferenceIndicator
+            seg.add(patient[keyword])

@@ -6,6 +6,7 @@ name a step that is not the distance of their slices, the segmentation says what
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _REFERENCES = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 _SOURCE_KEYWORDS = (
     *_REFERENCES, "FrameOfReferenceUID", "PositionReferenceIndicator", "Modality", "Rows", "Columns", "NumberOfFrames",
-    "PixelSpacing", "SliceThickness", "ImageOrientationPatient", "ImagePositionPatient", "LossyImageCompression",
+    "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient", "LossyImageCompression",
     "LossyImageCompressionRatio", "LossyImageCompressionMethod", "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
@@ -30,11 +31,8 @@ _EXPECTED = (
     "AccessionNumber",
 )  # fmt: skip
 """Left empty for highdicom, which checks them; a segmentation takes them over unchecked."""
-_CT_CLASSES = (
-    "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2",
-)  # fmt: skip
-_NO_FRAME = "2.25.0"
-"""Stands for the frame of reference of a CT that names none."""
+_CT_CLASSES = {"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"}
+"""CT, enhanced CT, and legacy CT converted to it."""
 
 
 @quiet()
@@ -65,10 +63,9 @@ def read_source(tree: SourceTree, series: Series, what: str) -> Source:
             raise CaseError("MULTIFRAME", message)
         frames = [header.index + 1 for header in series.slices]
         _reduce(images[0], series)
-    has_frame = bool(text_of(images[0], "FrameOfReferenceUID"))
     for image in images:
-        _prepare(image, images[0], series, has_frame=has_frame)
-    return Source(images, frames, patient, has_frame)
+        _prepare(image, images[0], series)
+    return Source(images, frames, patient)
 
 
 def _require_references(images: Sequence[pydicom.Dataset], what: str) -> None:
@@ -77,15 +74,15 @@ def _require_references(images: Sequence[pydicom.Dataset], what: str) -> None:
     if lacking:
         message = f"{what} lacks {' and '.join(lacking)}, by which a segmentation refers to it"
         raise CaseError("REFERENCE_INVALID", message)
-    different = len({image.SOPInstanceUID for image in images})
-    if different != len(images):
-        raise CaseError("REFERENCE_INVALID", f"{what} has {different} instance UIDs for {len(images)} files")
-    if any(image.SOPClassUID not in _CT_CLASSES for image in images):
+    instances = {image.SOPInstanceUID for image in images}
+    if len(instances) != len(images):
+        raise CaseError("REFERENCE_INVALID", f"{what} has {len(instances)} instance UIDs for {len(images)} files")
+    if not {image.SOPClassUID for image in images} <= _CT_CLASSES:
         raise CaseError("REFERENCE_INVALID", f"{what} has files of a SOP class other than CT and enhanced CT")
 
 
 def _reduce(image: pydicom.Dataset, series: Series) -> None:
-    """Reduce an enhanced object to the slices of one volume, in order, and say what they share where it is looked for."""
+    """Reduce an enhanced object to the slices of one volume, in order, whose geometry is what its frames share."""
     import highdicom
 
     first, frames = series.slices[0], image.PerFrameFunctionalGroupsSequence
@@ -98,16 +95,18 @@ def _reduce(image: pydicom.Dataset, series: Series) -> None:
     )
 
 
-def _prepare(image: pydicom.Dataset, first: pydicom.Dataset, series: Series, *, has_frame: bool) -> None:
-    """Make the header of one file one that highdicom takes."""
+def _prepare(image: pydicom.Dataset, first: pydicom.Dataset, series: Series) -> None:
+    """Make the header of one file one that highdicom takes.
+
+    A CT that names no frame of reference is given one, the same for all of its segmentations: readers insist on it.
+    """
     from pydicom.valuerep import format_number_as_ds
 
     for keyword in _EXPECTED:
         setattr(image, keyword, "")
-    if not has_frame:
-        image.FrameOfReferenceUID = _NO_FRAME
+    if not text_of(image, "FrameOfReferenceUID"):
+        image.FrameOfReferenceUID = f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, image.SeriesInstanceUID).int}"
     if "ImageOrientationPatient" in first:
         step = format_number_as_ds(series.step_mm)
         image.ImageOrientationPatient, image.PixelSpacing = first.ImageOrientationPatient, first.PixelSpacing
-        image.SpacingBetweenSlices = step
-        image.SliceThickness = text_of(image, "SliceThickness") or step
+        image.SpacingBetweenSlices = image.SliceThickness = step

@@ -19,6 +19,7 @@ from pipeline.archive.labels import StudyLabel
 from pipeline.archive.quarantine import Rejection
 from pipeline.archive.sandbox import shared_sandbox
 from pipeline.archive.site_key import load_site_key
+from pipeline.archive.source_tree import SourceTree
 from pipeline.config import PipelineConfig, SourceConfig
 from pipeline.errors import CaseError, RefusedInputError
 from pipeline.run_folder import RunFolder
@@ -131,9 +132,9 @@ def open_destination(config: PipelineConfig, run: RunFolder) -> RunFolder:
     if not setting or "://" in setting:
         raise RefusedInputError(f"export.destination: expected a local or mounted folder, got {setting!r}")
     path = Path(setting).expanduser().absolute()
-    inside = {"the run folder": run.root, "the source": config.source.path.removeprefix("file://")}
-    for name, other in inside.items():
-        if other and path.resolve().is_relative_to(Path(other).expanduser().resolve()):
+    source = SourceTree(config.source.path).uri if config.source.path else ""
+    for name, other in {"the run folder": run.root, "the source": source}.items():
+        if other and path.resolve().is_relative_to(Path(other).resolve()):
             raise RefusedInputError(f"export.destination: {setting!r} lies in {name}, expected a folder outside of it")
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return RunFolder(str(path))
@@ -201,7 +202,7 @@ def _settings_of(run: RunFolder, source: SourceConfig) -> SourceConfig:
     if before["layout"] != "dicom":
         sides = f"dicom-seg needs a run of layout dicom, this is one of {before['layout']}"
         raise RefusedInputError(f"export.output: {sides}")
-    return replace(source, masks="", couinaud_maps="", reidentification="", repairs=tuple(before["repairs"]))
+    return replace(source, masks="", couinaud_maps="", reidentification="", repairs=tuple(before.get("repairs", ())))
 
 
 def _find_series(run: RunFolder, source: SourceConfig, volume_ids: Sequence[str]) -> tuple[str, dict[str, Candidate]]:
