@@ -268,6 +268,16 @@ def test_28_frames_of_an_enhanced_object(tmp_path, phases):
         np.testing.assert_array_equal(frames[1][dataset.SOPInstanceUID, count - k], plane)
 
 
+def test_a_series_without_a_frame_of_reference_gets_one(tmp_path):
+    """The same for both files; readers such as highdicom refuse a segmentation that has none."""
+    slices = make_series(FrameOfReferenceUID="")
+    save(slices, tmp_path / "archive")
+    _, files = export(tmp_path / "archive", {name: as_image(make_mask(), slices) for name in CONTENTS})
+    frames = {pydicom.dcmread(io.BytesIO(data)).FrameOfReferenceUID for data in files.values()}
+    assert len(frames) == 1
+    assert frames.pop().startswith("2.25.")
+
+
 def test_slices_that_share_an_instance_uid_are_named(tmp_path):
     slices = make_series()
     slices[3].SOPInstanceUID = slices[4].SOPInstanceUID

@@ -51,9 +51,14 @@ def hospital(ray_cluster, tmp_path_factory):
         mask = make_mask(row.native_shape) * (row.volume_id != ids["empty"])
         run.write_bytes(encode_mask(mask, native_geometry(row)), *prediction_path(row.volume_id))
     shutil.rmtree(root / "archive" / "gone")
-    given = SourceConfig(layout="dicom", path=config.source.path, id_key=config.source.id_key, decoder_memory_mb=2048)
+    kept = {name: getattr(config.source, name) for name in ("path", "id_key", "decoder_memory_mb", "decoder_seconds")}
     export = ExportConfig(destination=str(root / "to_pacs"))
-    return PipelineConfig(run=config.run, source=given, export=export), series, ids, config
+    return (
+        PipelineConfig(run=config.run, source=SourceConfig(layout="dicom", **kept), export=export),
+        series,
+        ids,
+        config,
+    )
 
 
 @pytest.fixture(scope="module")
