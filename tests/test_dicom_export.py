@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +30,6 @@ from tests.test_dicom_codecs import make_enhanced
 from tests.test_dicom_faults import look
 from tests.test_dicom_seg import make_seg, series_of
 
-DATA = Path(os.environ.get("LIVER_DATA", "/nowhere"))
-JPEG2000 = DATA / "dicom" / "totalsegmentator" / "example_ct_dicom"
 CREATED = "20260102030405"
 DIRECTIONS = {
     "head first, on the back": (1, 0, 0, 0, 1, 0),
@@ -325,41 +320,3 @@ def test_what_the_archive_says_of_the_patient_is_taken_over_valid_or_not(tmp_pat
     assert (seg.PatientSex, seg.PatientBirthDate, seg.StudyTime, seg.PatientAge) == ("W", "1943", "morning", "old")
     assert seg.PatientName == "M\xfcller^J\xf6rg"
     assert_on_slices(frames[1], make_mask(), slices)
-
-
-@pytest.mark.skipif(not (DATA / "ircad_dicom").is_dir(), reason="LIVER_DATA has no ircad_dicom")
-def test_3dircadb_from_its_zip(tmp_path):
-    """119 slices that name no frame of reference."""
-    path = DATA / "ircad_dicom" / "3Dircadb1.17" / "PATIENT_DICOM.zip"
-    (tmp_path / "archive").mkdir()
-    shutil.copy(path, tmp_path / "archive")
-    with zipfile.ZipFile(path) as archive:
-        archive.extractall(tmp_path / "there")
-    image = read_bones(tmp_path / "there" / "PATIENT_DICOM")
-    _, files = export(tmp_path / "archive", {"tumors": image})
-    assert_as_simpleitk_reads_it(tmp_path / "seg.dcm", files["tumors"], image)
-
-
-@pytest.mark.skipif(not JPEG2000.is_dir(), reason="LIVER_DATA has no totalsegmentator")
-def test_jpeg2000_series(tmp_path):
-    """Over-anonymised, it is named; with identifiers, it is written."""
-    image = read_bones(JPEG2000)
-    shutil.copytree(JPEG2000, tmp_path / "archive")
-    with pytest.raises(CaseError, match="lacks SOPClassUID and SOPInstanceUID and SeriesInstanceUID and StudyInst"):
-        export(tmp_path / "archive", {"tumors": image})
-    series, study = generate_uid(), generate_uid()
-    for path in (tmp_path / "archive").iterdir():
-        dataset = pydicom.dcmread(path)
-        dataset.SeriesInstanceUID, dataset.StudyInstanceUID = series, study
-        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID
-        dataset.save_as(path)
-    _, files = export(tmp_path / "archive", {"tumors": image})
-    assert_as_simpleitk_reads_it(tmp_path / "seg.dcm", files["tumors"], image)
-
-
-def read_bones(folder):
-    """Return what is bright in a series, on the series' grid as SimpleITK has it."""
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
-    return sitk.Cast(reader.Execute() > 150, sitk.sitkUInt8)
