@@ -59,19 +59,18 @@ def take_steps(comparison: Comparison, volumes: VolumesByCohort, node: Node) -> 
     """Do what is left to be done in a run folder of the plan."""
     from importlib import import_module
 
-    from pipeline.branch_folder import make_branch
     from pipeline.reproduce.plan import RESULT_STEP, TEACHER_STEP
     from pipeline.stages.reproduce import measure_arm, predict_as_teacher
 
-    run = make_branch(node.config.run, f"../../{node.parent}", node.shared)
-    for step in node.steps:
-        print(f"{node.name}: {step}", flush=True)
-        if step == RESULT_STEP:
-            comparison.write(node, run, volumes, measure_arm(run))
-        elif step == TEACHER_STEP and node.teacher is not None:
-            predict_as_teacher(node.config, node.teacher)
-        elif code := import_module(f"jobs.{step}").main(node.config):
-            raise RuntimeError(f"{step} ended with exit code {code}")
+    with node.hold() as run:
+        for step in node.steps:
+            print(f"{node.name}: {step}", flush=True)
+            if step == RESULT_STEP:
+                comparison.write(node, run, volumes, measure_arm(run))
+            elif step == TEACHER_STEP and node.teacher is not None:
+                predict_as_teacher(node.config, node.teacher)
+            elif code := import_module(f"jobs.{step}").main(node.config):
+                raise RuntimeError(f"{step} ended with exit code {code}")
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ from pipeline.errors import RefusedInputError
 T = TypeVar("T")
 
 
-def run_job(main: FunctionType, arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line, run the job and leave with its exit code.
+def run_job(main: FunctionType, arguments: Sequence[str] | None = None, *, writes: bool = True) -> None:
+    """Parse the command line, run the job and leave with its exit code; no other job runs on its run folder meanwhile.
 
     Exit codes: 0 done; 1 failed; 2 bad arguments, or input that is refused at the start; 3 done, with cases
     quarantined.
@@ -33,15 +33,26 @@ def run_job(main: FunctionType, arguments: Sequence[str] | None = None) -> None:
     Args:
         main: The job.
         arguments: Command line; `sys.argv[1:]` if None.
+        writes: Whether the job changes the run; one that only looks may look while another runs.
     """
-    program = f"python -m jobs.{Path(main.__code__.co_filename).stem}"
+    name = Path(main.__code__.co_filename).stem
+    program = f"python -m jobs.{name}"
     description = main.__globals__["__doc__"]
     try:
         config = parse(sys.argv[1:] if arguments is None else arguments, description, program)
-        code = main(config)
+        with _hold(config, name) if writes else contextlib.nullcontext():
+            code = main(config)
     except RefusedInputError as refusal:
         sys.exit(_refuse(str(refusal)))
     sys.exit(code)
+
+
+def _hold(config: PipelineConfig, name: str) -> contextlib.AbstractContextManager[None]:
+    """Return what keeps other jobs out of the run folder."""
+    from pipeline.run_folder import RunFolder
+    from pipeline.run_lock import hold_run_folder
+
+    return hold_run_folder(RunFolder(config.run), f"jobs.{name}")
 
 
 def parse(arguments: Sequence[str], description: str = "", program: str = "job") -> PipelineConfig:

@@ -7,7 +7,7 @@ the steps before it have made.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,7 @@ from pipeline.archive.quarantine import read_rejections
 from pipeline.branch_folder import open_run_folder
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
+from pipeline.run_lock import Claim, read_claims
 from pipeline.slabs import VolumeRow, read_volume_rows
 from pipeline.text_table import align
 from pipeline.training_history import COUINAUDNET, SEGMENTER, read_history
@@ -53,10 +54,12 @@ class RunStatus:
     Args:
         steps: The method's steps in their order.
         quarantined: Cases that were set aside, by reason code.
+        running: The jobs that run, commonly one or none, and when each last gave a sign of life.
     """
 
     steps: tuple[StepStatus, ...]
     quarantined: Mapping[str, int]
+    running: Sequence[tuple[Claim, datetime]] = ()
 
     @property
     def complete(self) -> bool:
@@ -88,7 +91,8 @@ def read_status(uri: str) -> RunStatus:
         raise RefusedInputError(f"{uri}: no run has begun in this folder")
     volumes = read_volume_rows(run)
     steps = tuple(_read_step(run, volumes, step, output) for step, output in _OUTPUTS.items())
-    return RunStatus(steps, dict(sorted(Counter(item.code for item in read_rejections(run)).items())))
+    reasons = Counter(item.code for item in read_rejections(run))
+    return RunStatus(steps, dict(sorted(reasons.items())), tuple(read_claims(run).values()))
 
 
 def format_status(status: RunStatus, now: datetime) -> str:
@@ -109,6 +113,8 @@ def format_status(status: RunStatus, now: datetime) -> str:
     parts = [align(["step", "state", "outputs", "seconds", "last written"], rows)]
     if status.quarantined:
         parts.append(align(["quarantined", "cases"], list(status.quarantined.items())))
+    for claim, written in status.running:
+        parts.append(f"running: {claim.describe(max(0.0, (now - written).total_seconds()))}")
     return "\n\n".join(parts)
 
 

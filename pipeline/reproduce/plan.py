@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipeline.branch_folder import make_branch
 from pipeline.config import PipelineConfig, SegmenterConfig
 from pipeline.errors import RefusedInputError
 from pipeline.reproduce.arms import Arm, configure_arm
+from pipeline.run_folder import RunFolder
+from pipeline.run_lock import hold_run_folder
 from pipeline.steps import default_settings, plain_settings
 
 COHORT_MEMBERS: tuple[str, ...] = ("volumes", "slices", "references", "reports/ingest.json")
@@ -69,6 +73,13 @@ class Node:
     arm: Arm | None = None
     teacher: PipelineConfig | None = None
     left_out: str = ""
+
+    @contextmanager
+    def hold(self) -> Iterator[RunFolder]:
+        """Make the folder a branch of the one above, and keep other jobs out of it."""
+        run = make_branch(self.config.run, f"../../{self.parent}", self.shared)
+        with hold_run_folder(run, "jobs.reproduce"):
+            yield run
 
 
 def plan_arm(config: PipelineConfig, arms: Mapping[str, Arm], arm: Arm, seed: int) -> list[Node]:

@@ -22,6 +22,7 @@ from pipeline.pixel_labels import quantize_probability
 from pipeline.prediction import find_regions
 from pipeline.reproduce.results import describe_case
 from pipeline.run_folder import RunFolder
+from pipeline.run_lock import hold_run_folder
 from pipeline.schema import encode, probabilities_schema
 from pipeline.slabs import VolumeRow, read_volume_rows, slab_name
 from pipeline.stages.base import Row
@@ -44,7 +45,8 @@ def ingest_cohort(config: PipelineConfig, sources: Sequence[SourceConfig], left_
     Raises:
         RefusedInputError: If a case cannot be used: results of a part of the cases could not be compared.
     """
-    with Step.begin(config, "ingest", uses=("phantom", "grid", "couinaud")) as step:
+    held = hold_run_folder(RunFolder(config.run), "jobs.reproduce")
+    with held, Step.begin(config, "ingest", uses=("phantom", "grid", "couinaud")) as step:
         if not step.committed:
             reasons: Counter[str] = Counter()
             taken, there = 0, set[str]()

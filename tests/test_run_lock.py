@@ -1,0 +1,157 @@
+"""Two jobs on one run folder: the second is refused, a dead one's claim is not in the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+
+import pytest
+
+from pipeline import run_lock
+from pipeline.command_line import run_job
+from pipeline.errors import RefusedInputError
+from pipeline.run_folder import RunFolder
+from pipeline.run_lock import FOLDER, STALE_S, Claim, hold_run_folder, read_claims
+from pipeline.run_status import format_status, read_status
+
+HOLDER = """
+import sys, time
+from pipeline.run_folder import RunFolder
+from pipeline.run_lock import hold_run_folder
+with hold_run_folder(RunFolder(sys.argv[1]), "jobs.ingest"):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds `tmp_path`."""
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def claim_from(run, age_s, **changes):
+    """Leave the claim of a job on another machine, so many seconds old."""
+    claim = replace(Claim.of_this_process("jobs.tune"), host="elsewhere", machine="another boot", **changes)
+    run.write_json(asdict(claim), FOLDER, "other.json")
+    then = time.time() - age_s
+    os.utime(run.path(FOLDER, "other.json"), (then, then))
+
+
+def test_second_job_is_refused_and_told_who_runs(holder, tmp_path):
+    run = RunFolder(str(tmp_path))
+    with (
+        pytest.raises(RefusedInputError, match=rf"jobs.ingest since 20.*, process {holder.pid},"),
+        hold_run_folder(run, "jobs.tune"),
+    ):
+        pass
+    assert len(read_claims(run)) == 1
+
+
+def test_killed_job_on_this_machine_is_not_in_the_way(holder, tmp_path):
+    run = RunFolder(str(tmp_path))
+    holder.send_signal(signal.SIGKILL)
+    while run_lock._started(holder.pid):
+        time.sleep(0.01)
+    with hold_run_folder(run, "jobs.tune"):  # the parent has not even waited for it
+        assert [claim.job for claim, _ in read_claims(run).values()] == ["jobs.tune"]
+    assert not read_claims(run)
+
+
+def test_another_machines_job_lives_until_its_heartbeat_is_old(tmp_path):
+    run = RunFolder(str(tmp_path))
+    claim_from(run, age_s=STALE_S - 60, pid=2**22 + 1)
+    with pytest.raises(RefusedInputError, match="on elsewhere, process 4194305, last sign of life 24"):
+        hold_run_folder(run, "jobs.ingest").__enter__()
+    claim_from(run, age_s=STALE_S + 60, pid=2**22 + 1)
+    with hold_run_folder(run, "jobs.ingest"):
+        assert len(read_claims(run)) == 1
+
+
+def test_pid_that_is_another_process_now_does_not_count(tmp_path):
+    claim = Claim.of_this_process("jobs.ingest")
+    assert not claim.is_dead(0)
+    assert replace(claim, started="12").is_dead(0)
+
+
+def test_heartbeat_renews_the_claim(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_lock, "HEARTBEAT_S", 0.02)
+    run = RunFolder(str(tmp_path))
+    with hold_run_folder(run, "jobs.ingest"):
+        (first,) = read_claims(run).values()
+        time.sleep(0.5)
+        (later,) = read_claims(run).values()
+    assert later[0] == first[0]
+    assert later[1] > first[1]
+
+
+def test_job_that_was_taken_for_dead_stops(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_lock, "HEARTBEAT_S", 0.02)
+    with pytest.raises(RuntimeError, match=r"jobs.ingest was silent .* and lost"):
+        hold_and_lose(RunFolder(str(tmp_path)))
+
+
+def hold_and_lose(run):
+    with hold_run_folder(run, "jobs.ingest"):
+        run.remove(FOLDER)
+        time.sleep(60)
+
+
+@pytest.mark.parametrize("uri", ["", "mock:///run"])
+def test_of_jobs_that_start_together_at_most_one_runs(uri, tmp_path):
+    run, inside, most = RunFolder(uri or str(tmp_path)), [], []
+    together = threading.Barrier(4)
+
+    def start(_):
+        together.wait()
+        try:
+            with hold_run_folder(run, "jobs.ingest"):
+                inside.append(1)
+                most.append(len(inside))
+                time.sleep(0.002)
+                inside.pop()
+        except RefusedInputError:
+            pass
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(start, range(40)))
+    assert max(most, default=1) == 1
+    assert not read_claims(run)
+
+
+def test_folders_of_a_comparison_are_apart(tmp_path):
+    whole, arm = RunFolder(str(tmp_path)), RunFolder(str(tmp_path / "arms" / "a"))
+    with hold_run_folder(whole, "jobs.reproduce"), hold_run_folder(arm, "jobs.reproduce"):
+        assert len(read_claims(arm)) == 1
+
+
+def test_status_looks_at_a_run_that_goes_on(holder, tmp_path, capsys):
+    RunFolder(str(tmp_path)).write_json(0, "settings", "seed.json")
+    with pytest.raises(SystemExit) as leave:
+        run_job(status_job(), ["--run", str(tmp_path)], writes=False)
+    assert leave.value.code == 0
+    assert "running: jobs.ingest since 20" in capsys.readouterr().out
+    holder.kill()
+    holder.wait()
+    assert format_status(read_status(str(tmp_path)), datetime.now(UTC)).endswith("(dead)")
+
+
+def status_job():
+    from jobs import status
+
+    return status.main
+
+
+def test_command_line_holds_the_run_folder(holder, tmp_path, capsys):
+    with pytest.raises(SystemExit) as leave:
+        run_job(status_job(), ["--run", str(tmp_path)])
+    assert leave.value.code == 2
+    assert "another job runs in this folder: jobs.ingest since 20" in capsys.readouterr().err
