@@ -27,7 +27,7 @@ def main(config: PipelineConfig) -> int:
     run, volumes, deep = open_cohort(config)
     kernel = measure_kernels(config)
     flows = RefinementFlows(run, config, volumes, deep)
-    with ray_session(config.ray):
+    with ray_session(config.ray, step.run):
         memory = flows.measure_memory()
         timings = flows.measure_time()
     figures = summarize(kernel, timings, memory, len(volumes), flows.slices)
@@ -47,7 +47,7 @@ def measure_couinaud(config: PipelineConfig) -> int:
 
     step = Step.begin(config, "benchmark_couinaud")
     write_benchmark_volume(step.run, config.seed)
-    with ray_session(config.ray):
+    with ray_session(config.ray, step.run):
         measured, seconds = measure_constructors(step.run, config)
     figures, volumes = summarize(measured, seconds), sum(map(len, measured.values()))
     rows = compare(figures, TARGETS)

@@ -27,7 +27,7 @@ def main(config: PipelineConfig) -> int:
         cases, rejections = list_cases(config, labels_required=False)
         reasons = set_aside(step.run, rejections)
         pending = find_unmapped(step.run, cases)
-        with ray_session(config.ray):
+        with ray_session(config.ray, step.run, config.source.path):
             outcomes = step.progress(construct_maps(step.run, config, pending), total=len(pending), unit="volume")
             reasons += set_aside(step.run, outcomes)
         rows = read_rows(step.run)

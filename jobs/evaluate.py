@@ -24,7 +24,7 @@ def main(config: PipelineConfig) -> int:
         require_predictions(step.run, list(predicted.values()))
         weak = [row for row in read_volume_rows(step.run, "train", "validation") if not row.healthy]
         labeled = {row.volume_id: row for row in weak if row.has_reference}
-        with ray_session(config.ray):
+        with ray_session(config.ray, step.run):
             found = evaluate_volumes(EvaluateSegmentation(step.run, predicted), predicted)
             cases = [CaseResult.from_json(text) for text in step.progress(found, len(predicted), "case")]
             found = evaluate_volumes(EvaluateLabels(step.run, config, labeled), labeled)

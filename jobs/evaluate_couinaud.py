@@ -36,7 +36,7 @@ def main(config: PipelineConfig) -> int:
         if not cases:
             raise RefusedInputError(f"evaluate_couinaud: none of {len(listed)} cases has an annotated Couinaud map")
         results, pictures = [], []
-        with ray_session(config.ray):
+        with ray_session(config.ray, step.run, config.source.path):
             flow = evaluate_constructors(step.run, config, cases, PICTURED)
             for found, picture in step.progress(flow, total=len(cases), unit="volume"):
                 results += found

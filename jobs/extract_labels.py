@@ -25,7 +25,7 @@ def main(config: PipelineConfig) -> int:
         path = Path(source.reports).expanduser().absolute()
         columns = find_columns(path, source.report_id_column, source.report_text_column)
         splits = read_splits(Path(source.labels).expanduser().absolute()) if source.labels else None
-        with ray_session(config.ray):
+        with ray_session(config.ray, step.run):
             read = extract_mentions(read_report_rows(path, columns))
             table = label_volumes(step.progress(read, unit="report"), splits=splits)
         reasons = write_labels(step.run, table)

@@ -23,7 +23,7 @@ def main(config: PipelineConfig) -> int:
         from pipeline.stages.volumes import prepare_networks
 
         config = prepare_networks(config)
-        with ray_session(config.ray):
+        with ray_session(config.ray, step.run, config.source.path):
             found = find_cases(step.run, config, remove_volume)
             if config.source.reports:
                 write_review(step.run, found.rejections)

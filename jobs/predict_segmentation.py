@@ -20,7 +20,7 @@ def main(config: PipelineConfig) -> int:
         volumes = {row.volume_id: row for row in read_volume_rows(run, *PREDICTED_SPLITS)}
         missing = [volume_id for volume_id in volumes if not run.exists(*prediction_path(volume_id))]
         if missing:
-            with ray_session(config.ray):
+            with ray_session(config.ray, step.run):
                 predicted = predict_volumes(run, config, volumes, missing)
                 list(step.progress(predicted, total=len(missing), unit="volume"))
         given = sum(run.exists(*prediction_path(volume_id)) for volume_id in volumes)

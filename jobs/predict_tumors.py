@@ -20,7 +20,7 @@ def main(config: PipelineConfig) -> int:
         work = [{"volume_id": row.volume_id, "slab": slab} for row in rows for slab in row.slabs]
         predicted = []
         if work:
-            with ray_session(config.ray):
+            with ray_session(config.ray, step.run):
                 flow = predict_tumors(step.run, config, work_items(work))
                 predicted = list(step.progress(flow.iter_rows(), total=len(work), unit="slab"))
         return step.commit(taken=len(work), given=len(predicted), volumes=len(rows))

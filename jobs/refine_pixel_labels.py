@@ -22,7 +22,7 @@ def main(config: PipelineConfig) -> int:
         whole = config.pixel_labels.method == "lesions"
         work = plr.cut_work(volumes.values(), config.grid.slab_length, whole=whole)
         window = plr.RefinePixelLabels(step.run, config.grid, config.pixel_labels, volumes)
-        with ray_session(config.ray):
+        with ray_session(config.ray, step.run):
             flow = plr.flow_over_slabs(window, work, config.grid.slab_length)
             rows = step.progress(flow, total=len(work), unit="part")
             counts, reasons = plr.commit_volumes(step.run, volumes, rows)

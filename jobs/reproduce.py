@@ -30,6 +30,7 @@ def main(config: PipelineConfig) -> int:
     from pipeline.reproduce.comparison import Comparison, report_failures
     from pipeline.reproduce.page import format_section, replace_section, require_section
     from pipeline.reproduce.schedule import run_nodes
+    from pipeline.run_folder import RunFolder
     from pipeline.stages.reproduce import fit_in_cluster, ingest_cohort
     from pipeline.stages.session import ray_session
 
@@ -39,7 +40,7 @@ def main(config: PipelineConfig) -> int:
         require_section(benchmark.page, benchmark.name)
     os.environ.update(ENVIRONMENT)
     cpus = config.ray.cpus or 2 * side_by_side + 1  # for each training one and one for its data
-    with ray_session(replace(config.ray, cpus=cpus)):
+    with ray_session(replace(config.ray, cpus=cpus), RunFolder(config.run)):
         ingest = partial(ingest_cohort, sources=benchmark.sources)
         volumes = {node.name: ingest(node.config, left_out=node.left_out) for node in comparison.cohorts()}
         stale = comparison.find_stale(volumes)

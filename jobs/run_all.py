@@ -36,7 +36,7 @@ def main(config: PipelineConfig) -> int:
         report,
     )
     run, code = open_run_folder(config.run), EXIT_DONE
-    with ray_session(config.ray):
+    with ray_session(config.ray, run, config.source.path):
         for number, job in enumerate(method, start=1):
             name = job.__name__.removeprefix("jobs.")
             done = run.exists("reports", f"{name}.json")

@@ -24,7 +24,7 @@ def main(config: PipelineConfig) -> int:
         work = [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in read_volume_rows(run, "train")]
         if not work:
             raise RefusedInputError(f"train_couinaudnet needs training volumes, {run.uri} has none")
-        with ray_session(config.ray):
+        with ray_session(config.ray, step.run):
             stage = CountHealthySlices(run, config.couinaudnet)
             counted = work_items(work).map_batches(stage, batch_size=1, batch_format="pyarrow")
             slabs = list(counted.iter_rows())

@@ -27,7 +27,7 @@ def main(config: PipelineConfig) -> int:
             raise RefusedInputError(f"train_segmenter needs training volumes, {run.uri} has none")
         cases = {case.case_id: case for case in list_cases(volumes, settings)}
         work = [{"case_id": case_id} for case_id in cases]
-        with ray_session(config.ray):
+        with ray_session(config.ray, step.run):
             export = work_items(work).map_batches(ExportCase(run, config, cases), batch_size=1, batch_format="pyarrow")
             exported = list(step.progress(export.iter_rows(), total=len(work), unit="case"))
             plan_segmenter(run, config, exported)

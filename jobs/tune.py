@@ -34,7 +34,7 @@ def tune_refinement(config: PipelineConfig) -> int:
         tuned, made = config.tune, recall_settings(step.run, config, keep=WINDOW)
         check_search(tuned)
         volumes, radii = read_sweep_volumes(step.run, made)
-        with ray_session(config.ray):
+        with ray_session(config.ray, step.run):
             points = sweep_refinement(step.run, made, SPACE, volumes, radii)
             rows, grid = select_volumes(step.run, tuned), (SPACE[THRESHOLD].grid, SPACE[SCALE].grid)
             surface = measure_cohort(step.run, made.pixel_labels, rows, *grid)
@@ -63,7 +63,7 @@ def tune_synthesis(config: PipelineConfig) -> int:
         tuned, made = config.tune, recall_settings(step.run, config, keep=("couinaudnet.epochs",))
         check_search(tuned)
         volumes = select_volumes(step.run, tuned)
-        with ray_session(config.ray):
+        with ray_session(config.ray, step.run):
             points = sweep_synthesis(step.run, made, SPACE, volumes)
         longest = max(point.figures[EPOCHS] for point in points)
         best = pick_best([point for point in points if point.figures[EPOCHS] == longest], tuned.objective)

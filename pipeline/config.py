@@ -316,6 +316,12 @@ class RayConfig:
     """CPUs of a cluster started here; 0 means all, and at least 2."""
     object_store_mb: int = 0
     """Object store of a cluster started here; 0 leaves it to Ray."""
+    grows_to_cpus: int = 0
+    """CPUs of a joined cluster once its autoscaler has added what it may; 0: it does not grow."""
+    grows_to_gpus: int = 0
+    """Its GPUs then."""
+    allow_open: Annotated[bool, tyro.conf.arg(aliases=["--force"])] = False
+    """`check_cluster`: accept a cluster that runs anybody's code."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,12 +82,13 @@ def predict_tumors(run: RunFolder, config: PipelineConfig, work: ray.data.Datase
     Raises:
         RefusedInputError: If the cluster has fewer CPUs or GPUs than actors; both numbers are quoted.
     """
-    import ray
     import ray.data
+
+    from pipeline.stages.session import cluster_capacity
 
     net = config.couinaudnet
     kind = "GPU" if net.use_gpu else "CPU"
-    available = ray.cluster_resources().get(kind, 0.0)
+    available = cluster_capacity().get(kind, 0.0)
     if net.prediction_actors > available:
         raise RefusedInputError(
             f"{net.prediction_actors} prediction actors need a {kind} each: the cluster has {available:g}"

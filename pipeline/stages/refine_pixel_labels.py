@@ -86,13 +86,12 @@ def flow_over_slabs(stage: Stage, work: Sequence[Row], slab_length: int, tasks: 
         tasks: Tasks at the same time; as many as the cluster has CPUs if 0.
     """
     if work:
-        import ray
         import ray.data
 
-        from pipeline.stages.session import work_items
+        from pipeline.stages.session import cluster_capacity, work_items
 
         slices = slab_length * sum(len(row["slabs"]) for row in work)
-        blocks_per_cpu = int(np.clip(slices / _BLOCK_SLICES / ray.cluster_resources().get("CPU", 1), 2, 16))
+        blocks_per_cpu = int(np.clip(slices / _BLOCK_SLICES / max(1.0, cluster_capacity()["CPU"]), 2, 16))
         compute = ray.data.TaskPoolStrategy(size=tasks or None)
         items = work_items(work, blocks_per_cpu)
         # Reservations, of use between several operators, would leave all CPUs but one idle for a flow's first second.

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import RayConfig
+from pipeline.run_folder import RunFolder
+from pipeline.stages.check_cluster import require_shared_storage
 
 if TYPE_CHECKING:
     import ray.data
@@ -25,11 +27,23 @@ _LOG_LEVELS = {
 }
 
 
+_growth = {"CPU": 0.0, "GPU": 0.0}
+"""What the autoscaler of the cluster can add up to, by resource."""
+
+
 @contextmanager
-def ray_session(config: RayConfig) -> Iterator[None]:
+def ray_session(config: RayConfig, run: RunFolder | None = None, source: str = "") -> Iterator[None]:
     """Use the cluster that is there, or start one on this machine and stop it at the end.
 
     A cluster that this call did not start, be it the caller's or a submitted job's, is left running.
+
+    Args:
+        config: The cluster.
+        run: Run folder that all nodes must see; None leaves that unchecked.
+        source: Archive that they must see, too; empty for none.
+
+    Raises:
+        RefusedInputError: If this call joins a cluster and one of its nodes does not see them.
     """
     os.environ.setdefault("RAY_DATA_PARQUET_FOOTER_NUM_ACTORS", "1")
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "60")
@@ -40,7 +54,10 @@ def ray_session(config: RayConfig) -> Iterator[None]:
     if started:
         _start(config)
     _configure_data()
+    _growth.update(CPU=config.grows_to_cpus, GPU=config.grows_to_gpus)
     try:
+        if started and run is not None:
+            require_shared_storage(run, source)
         yield
     finally:
         if started:
@@ -85,6 +102,14 @@ def _configure_data() -> None:
     context.execution_no_progress_timeout_s = NO_PROGRESS_TIMEOUT_S
 
 
+def cluster_capacity() -> dict[str, float]:
+    """Return the resources of the cluster, or what it can grow to where that is more."""
+    import ray
+
+    there: dict[str, float] = ray.cluster_resources()
+    return there | {name: max(there.get(name, 0.0), most) for name, most in _growth.items()}
+
+
 def work_items(rows: Sequence[dict[str, Any]], blocks_per_cpu: int = 16) -> ray.data.Dataset:
     """Turn work items into a dataset of few, fat blocks: a block costs Ray some 7 ms, a work item far more.
 
@@ -93,8 +118,7 @@ def work_items(rows: Sequence[dict[str, Any]], blocks_per_cpu: int = 16) -> ray.
         blocks_per_cpu: Blocks per CPU of the cluster: enough that an uneven item does not hold up the others, and
             that results, which leave a block when all of it is done, show progress.
     """
-    import ray
     import ray.data
 
-    cpus = int(ray.cluster_resources().get("CPU", 1))
+    cpus = max(1, int(cluster_capacity()["CPU"]))
     return ray.data.from_items(list(rows), override_num_blocks=max(1, min(len(rows), cpus * blocks_per_cpu)))

@@ -34,7 +34,7 @@ def check_resources(config: CouinaudNetConfig, resources: Mapping[str, float], h
 
     Args:
         config: Workers and what they reserve.
-        resources: `ray.cluster_resources()`.
+        resources: `cluster_capacity()`.
         healthy_slices: Slices to train on.
 
     Raises:
@@ -72,11 +72,12 @@ def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Ro
     import ray
 
     from pipeline.models.checkpoint import CHECKPOINTS, DESCRIPTION
+    from pipeline.stages.session import cluster_capacity
 
     if not run.exists(COUINAUDNET, DESCRIPTION):
         healthy_slices = _count_healthy(slabs)
         config = fix_epochs(config, healthy_slices)
-        check_resources(config.couinaudnet, ray.cluster_resources(), healthy_slices)
+        check_resources(config.couinaudnet, cluster_capacity(), healthy_slices)
         fitting = ray.remote(_fit).options(num_cpus=0).remote(run, config, slabs)
         yield from follow_training(run, COUINAUDNET, fitting)
         _publish(run, config, healthy_slices)

@@ -59,13 +59,14 @@ def map_volumes(
     Raises:
         RefusedInputError: If the cluster has not the GPUs for the actors, or not a CPU left beside them.
     """
-    import ray
     import ray.data
+
+    from pipeline.stages.session import cluster_capacity
 
     couinaud = config.couinaud
     if not (needs_network(couinaud) or config.source.liver_network):
         return work.map_batches(stage(run, config), batch_size=1, batch_format="pyarrow")
-    cluster, actors = ray.cluster_resources(), couinaud.prediction_actors
+    cluster, actors = cluster_capacity(), couinaud.prediction_actors
     cpus, gpus = cluster.get("CPU", 0.0), cluster.get("GPU", 0.0)
     if actors * couinaud.cpus_per_worker + 1 > cpus or (couinaud.use_gpu and actors > gpus):
         raise RefusedInputError(
