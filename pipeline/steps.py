@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pipeline.branch_folder import open_run_folder
 from pipeline.config import RESOURCE_SETTINGS, PipelineConfig
 from pipeline.errors import RefusedInputError
+from pipeline.progress import show_progress
 
 T = TypeVar("T")
 
@@ -86,12 +87,9 @@ class Step:
         report = self.run.read_json("reports", f"{self.name}.json")
         return EXIT_QUARANTINED if report["quarantined"] else EXIT_DONE
 
-    def progress(self, items: Iterable[T], total: int | None = None, unit: str = "it") -> Iterator[T]:
-        """Show a progress bar over items on standard error; none where there is no terminal."""
-        from tqdm import tqdm
-
-        bar: Iterable[T] = tqdm(items, total=total, unit=unit, desc=self.name, disable=None, leave=False)
-        return iter(bar)
+    def progress(self, items: Iterable[T], total: int | None = None, unit: str = "item") -> Iterator[T]:
+        """Give items on and show how many went by, as a bar in a terminal, as lines in a log."""
+        return show_progress(items, self.name, total, unit)
 
     def commit(self, *, taken: int, given: int, quarantined: Mapping[str, int] | None = None, **extra: Any) -> int:
         """Write the step's report, which commits it.

@@ -22,6 +22,7 @@ from pipeline.archive.site_key import SiteKey
 from pipeline.archive.source_tree import CHUNK_FILES, FileState, SourceTree, is_zip_name, pack_states, unpack_states
 from pipeline.config import SourceConfig
 from pipeline.errors import CaseError
+from pipeline.progress import show_progress
 from pipeline.stages.base import Row, Stage, check_flow
 
 _TASKS = "pipeline.archive.dicom_tree"
@@ -189,7 +190,8 @@ def _run(rows: list[dict[str, Any]], stage: Stage) -> Iterator[Row]:
     if rows:
         check_flow(list(rows[0]), [type(stage)])
         work = work_items(rows, BLOCKS_PER_CPU)
-        yield from work.map_batches(stage, batch_size=1, batch_format="pyarrow").iter_rows()
+        found = work.map_batches(stage, batch_size=1, batch_format="pyarrow").iter_rows()
+        yield from show_progress(found, type(stage).__name__, unit="row")
 
 
 def _plain(states: Sequence[FileState]) -> list[list[Any]]:

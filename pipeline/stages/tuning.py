@@ -21,6 +21,7 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from pipeline.config import PipelineConfig, TuneConfig
 from pipeline.errors import RefusedInputError
+from pipeline.progress import Progress
 from pipeline.run_folder import RunFolder
 from pipeline.sweep.points import EPOCHS, FIGURES, Choice, Evaluated, LogUniform, Range, Settings, Space, grid_points
 
@@ -152,26 +153,24 @@ def run_sweep(
 
 
 class ShowProgress(tune.Callback):  # type: ignore[misc]
-    """A progress bar of trials on standard error; none where there is no terminal."""
+    """Shows how many trials are done."""
 
     def setup(
         self, stop: Any = None, num_samples: int | None = None, total_num_samples: int | None = None, **info: Any
     ) -> None:
-        """Open the bar."""
-        from tqdm import tqdm
-
-        self.bar = tqdm(total=total_num_samples, unit="trial", desc="tune", disable=None, leave=False)
+        """Begin to show."""
+        self.progress = Progress("tune", total_num_samples, "trial")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Move on."""
-        self.bar.update()
+        """Count one more."""
+        self.progress.update()
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        """Close the bar."""
-        self.bar.close()
+        """Show no more."""
+        self.progress.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the bar behind where the sweep's settings are stored."""
+        """Leave the progress behind where the sweep's settings are stored."""
         return {}
 
 
