@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from pipeline.config_archive import SynthesizeArchiveConfig
+from pipeline.config_cluster import RayConfig, ScheduleConfig
 from pipeline.config_export import ExportConfig
 from pipeline.config_networks import CouinaudNetConfig, CouinaudShapeConfig, SegmenterConfig, SynthesisConfig, require
 from pipeline.config_reproduce import ReproduceConfig
@@ -31,6 +32,7 @@ __all__ = [
     "PixelLabelConfig",
     "RayConfig",
     "ReproduceConfig",
+    "ScheduleConfig",
     "SegmenterConfig",
     "SourceConfig",
     "SynthesisConfig",
@@ -46,6 +48,7 @@ RESOURCE_SETTINGS = frozenset(
         "maximum_failures",
         "prediction_actors",
         "prediction_batch_size",
+        "memory_per_case_mb",
         "decoder_memory_mb",
         "decoder_seconds",
         "reidentification",
@@ -97,6 +100,9 @@ class SourceConfig:
     made once in the user's settings folder; `none` makes plain hashes, for public data."""
     reidentification: str = ""
     """DICOM: table of volume ids and the identifiers behind them, outside of the run folder. Empty writes none."""
+    memory_per_case_mb: int = 0
+    """Memory that a case reserves on its node while it is read and divided, so that nodes with many CPUs do not take on
+    more than they can hold. 0 reserves none: one case per CPU."""
     repairs: tuple[Repair, ...] = ()
     """DICOM: what may be interpolated instead of rejected: `tilt` (gantry), `spacing` (steps of different length)."""
     decoder_memory_mb: int = 4096
@@ -113,6 +119,8 @@ class SourceConfig:
             not self.liver_network or self.layout in ("msd", "dicom"),
             f"source.liver_network: for the layouts msd and dicom, got {self.layout}",
         )
+        memory = self.memory_per_case_mb
+        require(memory >= 0, f"source.memory_per_case_mb: not negative, got {memory}")
         require(0 <= self.liver_value <= 255, f"source.liver_value: 0..255, got {self.liver_value}")
         require(self.decoder_seconds > 0, f"source.decoder_seconds: must be positive, got {self.decoder_seconds}")
 
@@ -201,8 +209,8 @@ class CouinaudConfig:
     network_orientation: Literal["RAS", "LPS"] = "RAS"
     """Directions in which the x, y and z indices of the network's training images ran: `RAS` for images in NIfTI's
     canonical order, as TotalSegmentator's, `LPS` for those in DICOM's."""
-    prediction_actors: int = 1
-    """Actors that run the network; each loads it once."""
+    prediction_actors: int = 0
+    """Actors that run the network; each loads it once. 0: as many as the cluster has room for beside one CPU."""
     cpus_per_worker: float = 1.0
     """CPUs that each of them reserves."""
     use_gpu: bool = False
@@ -216,7 +224,7 @@ class CouinaudConfig:
         """Check ranges."""
         fraction = self.maximum_unlabeled_fraction
         require(0 <= fraction < 1, f"couinaud.maximum_unlabeled_fraction: in [0, 1), got {fraction}")
-        require(self.prediction_actors >= 1, f"couinaud.prediction_actors: at least 1, got {self.prediction_actors}")
+        require(self.prediction_actors >= 0, f"couinaud.prediction_actors: not negative, got {self.prediction_actors}")
         require(self.cpus_per_worker > 0, f"couinaud.cpus_per_worker: must be positive, got {self.cpus_per_worker}")
 
 
@@ -307,24 +315,6 @@ class TuneConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RayConfig:
-    """The Ray cluster."""
-
-    address: str = ""
-    """Cluster to join, such as `auto`. Empty joins the cluster of a submitted job, else starts one on this machine."""
-    cpus: int = 0
-    """CPUs of a cluster started here; 0 means all, and at least 2."""
-    object_store_mb: int = 0
-    """Object store of a cluster started here; 0 leaves it to Ray."""
-    grows_to_cpus: int = 0
-    """CPUs of a joined cluster once its autoscaler has added what it may; 0: it does not grow."""
-    grows_to_gpus: int = 0
-    """Its GPUs then."""
-    allow_open: Annotated[bool, tyro.conf.arg(aliases=["--force"])] = False
-    """`check_cluster`: accept a cluster that runs anybody's code."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class PipelineConfig:
     """Settings of every job. A job reads only its own part."""
 
@@ -348,6 +338,7 @@ class PipelineConfig:
     synthesize_archive: SynthesizeArchiveConfig = field(default_factory=SynthesizeArchiveConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     ray: RayConfig = field(default_factory=RayConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -96,16 +96,18 @@ class CouinaudNetConfig:
     """Worker failures that training survives."""
     prediction_batch_size: int = 16
     """Slices per forward pass at prediction."""
-    prediction_actors: int = 1
-    """Actors that predict; each loads the model once."""
+    prediction_actors: int = 0
+    """Actors that predict; each loads the model once. 0: as many as the cluster has room for beside one CPU."""
     predict_relabeled: bool = True
     """Predict also slices that ILR made healthy, in the whole liver, so that the evaluation can show what
     refinement removed. Training never uses them."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for name in ("epochs", "batch_size", "num_workers", "prediction_batch_size", "prediction_actors"):
+        for name in ("epochs", "batch_size", "num_workers", "prediction_batch_size"):
             require(getattr(self, name) >= 1, f"couinaudnet.{name}: at least 1, got {getattr(self, name)}")
+        actors = self.prediction_actors
+        require(actors >= 0, f"couinaudnet.prediction_actors: not negative, got {actors}")
         require(self.learning_rate > 0, f"couinaudnet.learning_rate: must be positive, got {self.learning_rate}")
         for name in ("inpainting_widths", "spotting_widths"):
             require(
@@ -176,13 +178,15 @@ class SegmenterConfig:
     """One GPU per worker."""
     maximum_failures: int = 3
     """Worker failures that training survives."""
-    prediction_actors: int = 1
-    """Actors that predict; each loads the model once."""
+    prediction_actors: int = 0
+    """Actors that predict; each loads the model once. 0: as many as the cluster has room for beside one CPU."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for name in ("epochs", "iterations_per_epoch", "num_workers", "checkpoint_every", "prediction_actors"):
+        for name in ("epochs", "iterations_per_epoch", "num_workers", "checkpoint_every"):
             require(getattr(self, name) >= 1, f"segmenter.{name}: at least 1, got {getattr(self, name)}")
+        actors = self.prediction_actors
+        require(actors >= 0, f"segmenter.prediction_actors: not negative, got {actors}")
         require(0 < self.threshold < 1, f"segmenter.threshold: in (0, 1), got {self.threshold}")
         for name in ("synthetic_copies", "context_slices", "smoothing_mm"):
             require(getattr(self, name) >= 0, f"segmenter.{name}: not negative, got {getattr(self, name)}")

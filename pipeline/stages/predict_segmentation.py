@@ -16,7 +16,7 @@ from pipeline.segmenter.dataset import NetworkInput, normalize_slices, read_live
 from pipeline.segmenter.ensemble import combine_probabilities, find_dark, spot_whole_liver
 from pipeline.slabs import VolumeRow
 from pipeline.stages.base import Row, Stage
-from pipeline.stages.session import work_items
+from pipeline.stages.session import pool_size, work_items
 from pipeline.volume import Geometry, to_native_image
 
 if TYPE_CHECKING:
@@ -127,10 +127,11 @@ def predict_volumes(
     import ray.data
 
     settings = config.segmenter
+    actors = pool_size(settings.prediction_actors, settings.cpus_per_worker, settings.use_gpu)
     predicted = work_items([{"volume_id": volume_id} for volume_id in volume_ids]).map_batches(
         PredictSegmentation,
         fn_constructor_kwargs={"run": run, "config": config, "volumes": volumes},
-        compute=ray.data.ActorPoolStrategy(size=min(settings.prediction_actors, len(volume_ids))),
+        compute=ray.data.ActorPoolStrategy(size=min(actors, len(volume_ids))),
         batch_size=1,
         batch_format="pyarrow",
         num_cpus=settings.cpus_per_worker,

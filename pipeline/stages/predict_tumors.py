@@ -84,20 +84,19 @@ def predict_tumors(run: RunFolder, config: PipelineConfig, work: ray.data.Datase
     """
     import ray.data
 
-    from pipeline.stages.session import cluster_capacity
+    from pipeline.stages.session import cluster_capacity, pool_size
 
     net = config.couinaudnet
     kind = "GPU" if net.use_gpu else "CPU"
     available = cluster_capacity().get(kind, 0.0)
-    if net.prediction_actors > available:
-        raise RefusedInputError(
-            f"{net.prediction_actors} prediction actors need a {kind} each: the cluster has {available:g}"
-        )
+    actors = pool_size(net.prediction_actors, net.cpus_per_worker, net.use_gpu)
+    if actors * (1.0 if net.use_gpu else net.cpus_per_worker) > available:
+        raise RefusedInputError(f"{actors} prediction actors need a {kind} each: the cluster has {available:g}")
     return work.map_batches(
         PredictTumors,
         fn_constructor_kwargs={"run": run, "config": config},
-        compute=ray.data.ActorPoolStrategy(size=net.prediction_actors),
-        num_cpus=1,
+        compute=ray.data.ActorPoolStrategy(size=actors),
+        num_cpus=net.cpus_per_worker,
         num_gpus=int(net.use_gpu),
         batch_size=1,
         batch_format="pyarrow",

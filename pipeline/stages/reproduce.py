@@ -30,7 +30,7 @@ from pipeline.stages.evaluate import EvaluateSegmentation, VolumeResult, evaluat
 from pipeline.stages.find_cases import find_cases
 from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases, remove_volume
 from pipeline.stages.predict_segmentation import PREDICTED_SPLITS, PredictSegmentation
-from pipeline.stages.session import work_items
+from pipeline.stages.session import pool_size, work_items
 from pipeline.steps import Step
 
 
@@ -146,10 +146,11 @@ def _predict_in_actors(
     import ray.data
 
     settings = config.segmenter
+    actors = pool_size(settings.prediction_actors, settings.cpus_per_worker, settings.use_gpu)
     predicted = work_items([{"volume_id": volume_id} for volume_id in volumes]).map_batches(
         PredictAsTeacher,
         fn_constructor_kwargs={"run": run, "config": config, "volumes": volumes, "student": student},
-        compute=ray.data.ActorPoolStrategy(size=settings.prediction_actors),
+        compute=ray.data.ActorPoolStrategy(size=min(actors, len(volumes))),
         batch_size=1,
         batch_format="pyarrow",
         num_cpus=settings.cpus_per_worker,

@@ -61,12 +61,14 @@ def map_volumes(
     """
     import ray.data
 
-    from pipeline.stages.session import cluster_capacity
+    from pipeline.stages.session import cluster_capacity, pool_size
 
     couinaud = config.couinaud
+    memory = config.source.memory_per_case_mb * 1_000_000 or None
     if not (needs_network(couinaud) or config.source.liver_network):
-        return work.map_batches(stage(run, config), batch_size=1, batch_format="pyarrow")
-    cluster, actors = cluster_capacity(), couinaud.prediction_actors
+        return work.map_batches(stage(run, config), memory=memory, batch_size=1, batch_format="pyarrow")
+    cluster = cluster_capacity()
+    actors = pool_size(couinaud.prediction_actors, couinaud.cpus_per_worker, couinaud.use_gpu)
     cpus, gpus = cluster.get("CPU", 0.0), cluster.get("GPU", 0.0)
     if actors * couinaud.cpus_per_worker + 1 > cpus or (couinaud.use_gpu and actors > gpus):
         raise RefusedInputError(
@@ -79,6 +81,7 @@ def map_volumes(
         compute=ray.data.ActorPoolStrategy(size=actors),
         num_cpus=couinaud.cpus_per_worker,
         num_gpus=int(couinaud.use_gpu),
+        memory=memory,
         batch_size=1,
         batch_format="pyarrow",
     )
