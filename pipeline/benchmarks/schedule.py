@@ -5,8 +5,8 @@ block's bytes pass when it begins; and the driver, which reads a row per case be
 commits their cases one after the other. Cases differ in length like a log-normal variable of 30 %.
 
 Measured are seconds and bytes per slice, from the run's reports and tables, all CPUs of its machine counting as busy,
-and what the driver does per row and per block. Assumed are the storage's throughput, the archive's bytes per slice, that
-CPUs of the nodes are like this machine's, and that nothing is lost; GPUs and the start of nodes are not in it.
+and what the driver does per row and per block. Assumed are the storage's throughput, the archive's bytes per slice,
+CPUs like this machine's, and that nothing is lost; GPUs and the start of nodes are not in it.
 """
 
 from __future__ import annotations
