@@ -26,7 +26,7 @@ def main(config: PipelineConfig) -> int:
         if config.export.output == "nifti":
             outcomes = list(step.progress(copy_masks(step.run, destination, volumes), len(volumes), "volume"))
         else:
-            with ray_session(config.ray):
+            with ray_session(config.ray, step.run, config.source.path):
                 exported = export_segmentations(step.run, destination, config.source, volumes)
                 outcomes = list(step.progress(exported, len(volumes), "volume"))
         failed = [item.rejection for item in outcomes if item.rejection.code]

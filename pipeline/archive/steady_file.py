@@ -12,7 +12,6 @@ import io
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -61,7 +60,7 @@ def open_steadily(open_file: Callable[[], IO[bytes]]) -> IO[bytes]:
 
 def open_path(path: Path) -> IO[bytes]:
     """Open a file of the local file system for reading, as `open_steadily` does."""
-    return open_steadily(partial(path.open, "rb", buffering=0))
+    return open_steadily(lambda: path.open("rb", buffering=0))
 
 
 class _SteadyFile(io.RawIOBase):

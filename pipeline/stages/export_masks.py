@@ -13,8 +13,9 @@ from typing import Any
 
 from pipeline.archive.dicom_case import decoder_limits, pack_json, repair_codes, unpack_json
 from pipeline.archive.dicom_changes import require_same_key
+from pipeline.archive.dicom_matching import match_labels
 from pipeline.archive.dicom_seg_segments import CONTENTS
-from pipeline.archive.dicom_selection import Candidate, match_labels
+from pipeline.archive.dicom_selection import Candidate
 from pipeline.archive.labels import StudyLabel
 from pipeline.archive.quarantine import Rejection
 from pipeline.archive.sandbox import shared_sandbox
@@ -101,7 +102,7 @@ class ExportMasks(Stage):
                 "pipeline.archive.dicom_export:export_masks",
                 source=root,
                 slices=slices,
-                repairs=repair_codes(self.source),
+                repairs=repair_codes(self.source.repairs),
                 volume_id=volume_id,
                 masks=masks,
             )
