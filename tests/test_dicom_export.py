@@ -23,9 +23,9 @@ from pipeline.archive.dicom_sources import read_source
 from pipeline.archive.dicom_tree import examine_series
 from pipeline.archive.source_tree import SourceTree
 from pipeline.errors import CaseError
+from pipeline.phantom_archive.faults import FAULTS
 from tests.archive_cases import zip_folder
 from tests.dicom_archive_cases import make_liver, make_series, save
-from tests.dicom_faults import FAULTS
 from tests.test_dicom_codecs import make_enhanced
 from tests.test_dicom_faults import look
 from tests.test_dicom_seg import make_seg, series_of

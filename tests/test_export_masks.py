@@ -15,14 +15,15 @@ from pipeline.archive.site_key import SiteKey
 from pipeline.command_line import parse
 from pipeline.config import CouinaudConfig, ExportConfig, PipelineConfig, SourceConfig
 from pipeline.errors import RefusedInputError
+from pipeline.phantom_archive.faults import FAULTS
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_volume_rows
 from pipeline.stages.predict_segmentation import encode_mask, native_geometry, prediction_path
 from tests.archive_cases import zip_folder
-from tests.dicom_archive_cases import KEY, configure, make_ct, make_series, save, series_uid, write_labels
-from tests.dicom_faults import FAULTS
+from tests.dicom_archive_cases import KEY, configure, make_ct, make_series, series_uid, write_labels
+from tests.phantom_archive_cases import find_secrets
 from tests.test_dicom_export import assert_on_slices, make_mask, read_frames
-from tests.test_dicom_ingest import SECRETS, add
+from tests.test_dicom_ingest import SOUND, add
 
 NAMES = ("good", "zipped", "empty", "gone", "sheared", "anonymous")
 REASONS = {"gone": "IMAGE_MISSING", "sheared": "REPAIRED_GANTRY_TILT", "anonymous": "REFERENCE_INVALID"}
@@ -38,9 +39,9 @@ def hospital(ray_cluster, tmp_path_factory):
     """Settings of a run with predictions and maps, whose archive lost a series since, and the volumes' slices by id."""
     root, rows = tmp_path_factory.mktemp("hospital"), []
     series = {name: make_series(make_ct(k), patient=name) for k, name in enumerate(NAMES)}
-    writers = {"sheared": FAULTS["07_SHEARED"].write, "anonymous": FAULTS["47_NO_SERIES_UID"].write}
+    faults = {"sheared": FAULTS["07_SHEARED"], "anonymous": FAULTS["47_NO_SERIES_UID"]}
     for name, slices in series.items():
-        add(root, rows, slices, name, write=writers.get(name, save))
+        add(root, rows, slices, name, fault=faults.get(name, SOUND))
     zip_folder(root / "archive" / "zipped")
     write_labels(root / "labels.csv", rows)
     config = configure(root, root / "run", repairs=("tilt",))
@@ -100,8 +101,8 @@ def test_the_patient_is_in_the_files_and_not_in_the_run_folder(hospital, exporte
     _, files = exported
     assert all(b"CANARY^Jane" in data for data in files.values())
     for path in [item for item in Path(config.run).rglob("*") if item.suffix in (".json", ".parquet")]:
-        assert not [secret for secret in SECRETS if secret in path.read_bytes().lower()], path.name
-    assert not [secret for secret in SECRETS if secret in "".join(capfd.readouterr()).lower().encode()]
+        assert not find_secrets(path.read_bytes()), path.name
+    assert not find_secrets("".join(capfd.readouterr()).encode())
     assert not RunFolder(config.run).names("quarantine")
 
 

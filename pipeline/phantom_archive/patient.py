@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import numpy as np
@@ -18,6 +17,20 @@ from pipeline.phantom_archive.faults import FAULTS, Fault
 from pipeline.phantom_archive.files import save, save_series, zip_folder
 from pipeline.phantom_archive.masks import MASK_VALUE, make_segmentation, write_nifti
 from pipeline.phantom_archive.plan import PatientPlan
+from pipeline.phantom_archive.records import (
+    MAPS,
+    MASKS,
+    QUARANTINE,
+    RECORDS,
+    SKIP,
+    STUDIES,
+    TRUTH,
+    VOLUME,
+    WORK,
+    PatientRecord,
+    SeriesRecord,
+    write_record,
+)
 from pipeline.phantom_archive.report_texts import write_report
 from pipeline.phantom_archive.slices import make_slices, to_native
 from pipeline.phantom_archive.tags import PatientTags, SeriesTags
@@ -27,56 +40,11 @@ from pipeline.volume import Volume
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-STUDIES, MASKS, MAPS, TRUTH, RECORDS = "dicom", "masks", "couinaud", "truth", "records"
-"""Folders of the archive: examinations; liver masks; Couinaud maps; livers with their tumors; what was written."""
-VOLUME, QUARANTINE, SKIP = "volume", "quarantine", "skip"
-"""What is to become of a series."""
 _CT, _MASK = 1, 90
 """Series numbers of the CT and of mask slices."""
 _PLACE, _WORDS = 100, 101
 """Last keys of the random streams of place and report; the phantom has those before."""
 _TABLE_MM = (-170.0, -130.0, -800.0)
-
-
-@dataclass(frozen=True)
-class SeriesRecord:
-    """A series, or a label without one, and what is to become of it when labels come from `labels.csv`.
-
-    Args:
-        series: Series instance UID; empty for a label without a series.
-        kind: `ct`, `part` (of the CT's series, or a copy of some of it), `mask`, `label` or a companion's name.
-        outcome: `volume`, `quarantine` or `skip`.
-        code: Reason code, or a volume's note.
-    """
-
-    series: str
-    kind: str
-    outcome: str
-    code: str = ""
-
-
-@dataclass(frozen=True)
-class PatientRecord:
-    """What was written of one patient.
-
-    Args:
-        plan: As planned.
-        accession: Accession number.
-        segments: Segments with a tumor.
-        report: Text of the report.
-        series: What the examination holds.
-    """
-
-    plan: PatientPlan
-    accession: str
-    segments: tuple[int, ...]
-    report: str
-    series: tuple[SeriesRecord, ...]
-
-
-def record_name(index: int) -> str:
-    """Return the file name of a patient's record."""
-    return f"{index:06d}.json"
 
 
 def write_patient(root: Path, plan: PatientPlan, phantom: PhantomConfig, seed: int) -> None:
@@ -90,7 +58,7 @@ def write_patient(root: Path, plan: PatientPlan, phantom: PhantomConfig, seed: i
     """
     patient = PatientTags(seed, plan.index)
     volume = _scan_patient(plan, phantom, seed)
-    work = root / f".work-{uuid4().hex}"
+    work = root / f"{WORK}{uuid4().hex}"
     series = _write_study(work, plan, patient, volume)
     inside, tumor = volume.liver_mask.astype(np.uint8), np.asarray(volume.reference_mask)
     write_nifti(work / TRUTH / f"{patient.accession}.nii.gz", inside + tumor.astype(np.uint8), volume.geometry)
@@ -99,22 +67,10 @@ def write_patient(root: Path, plan: PatientPlan, phantom: PhantomConfig, seed: i
     segments = tuple(int(number) for number in np.flatnonzero(volume.image_label) + 1)
     words = np.random.default_rng([seed, plan.index, _WORDS])
     report = write_report(words, patient, segments, uncertain=plan.uncertain)
-    record = PatientRecord(plan, patient.accession, segments, report, series)
-    path = work / RECORDS / record_name(plan.index)
-    path.parent.mkdir()
-    path.write_text(json.dumps(asdict(record)), encoding="utf-8")
+    write_record(work, PatientRecord(plan, patient.accession, segments, report, series))
     for name in (STUDIES, MASKS, MAPS, TRUTH, RECORDS):
         _move_into(work / name, root / name)
     shutil.rmtree(work)
-
-
-def read_record(path: Path) -> PatientRecord:
-    """Return the record that `write_patient` wrote."""
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    values["plan"] = PatientPlan(**values["plan"])
-    values["segments"] = tuple(values["segments"])
-    values["series"] = tuple(SeriesRecord(**item) for item in values["series"])
-    return PatientRecord(**values)
 
 
 def _scan_patient(plan: PatientPlan, phantom: PhantomConfig, seed: int) -> Volume:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from uuid import uuid4
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
-from pipeline.phantom_archive.patient import RECORDS, PatientRecord, read_record, record_name
+from pipeline.phantom_archive.records import WORK, PatientRecord, read_record, record_path
 from pipeline.steps import find_differences, plain_settings
 
 LABELS, REPORTS, MANIFEST, SETTINGS = "labels.csv", "reports.csv", "manifest.csv", "settings.json"
@@ -47,12 +48,11 @@ def open_archive(config: PipelineConfig) -> Path:
 
 def find_missing(root: Path, count: int) -> list[int]:
     """Return the numbers of the patients that have not been written."""
-    there = {path.name for path in (root / RECORDS).glob("*.json")}
-    return [index for index in range(count) if record_name(index) not in there]
+    return [index for index in range(count) if not record_path(root, index).exists()]
 
 
 def write_tables(root: Path, count: int) -> Counter[str]:
-    """Write the three tables, patients in order; hold one patient at a time.
+    """Write the three tables, patients in order; hold one patient at a time. Remove what interrupted runs left.
 
     Returns:
         Number of series by what is to become of them.
@@ -61,6 +61,8 @@ def write_tables(root: Path, count: int) -> Counter[str]:
     _write_csv(root / REPORTS, REPORT_COLUMNS, ((item.accession, item.report) for item in _records(root, count)))
     rows = (row for record in _records(root, count) for row in _manifest(record))
     _write_csv(root / MANIFEST, MANIFEST_COLUMNS, rows)
+    for leftover in root.glob(f"{WORK}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     outcomes = (item.outcome for record in _records(root, count) for item in record.series if item.series)
     return Counter(outcomes)
 
@@ -75,7 +77,7 @@ def _settings(config: PipelineConfig) -> dict[str, Any]:
 
 def _records(root: Path, count: int) -> Iterator[PatientRecord]:
     """Give the records of the patients in order."""
-    return (read_record(root / RECORDS / record_name(index)) for index in range(count))
+    return (read_record(root, index) for index in range(count))
 
 
 def _label(record: PatientRecord) -> Sequence[str]:
@@ -103,7 +105,7 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]])
 @contextmanager
 def _replacing(path: Path) -> Iterator[IO[str]]:
     """Open a file that takes its place when all of it is written."""
-    temporary = path.with_name(f".work-{uuid4().hex}")
+    temporary = path.with_name(f"{path.name}.tmp-{uuid4().hex}")
     with temporary.open("w", encoding="utf-8", newline="") as stream:
         yield stream
     temporary.rename(path)
