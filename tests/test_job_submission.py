@@ -91,4 +91,8 @@ def test_submitted_job_ingests_and_a_stranger_is_turned_away(head, tmp_path):
     result = submit(address, environment, *job)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     assert len(read_volume_rows(RunFolder(str(run)))) == 2
+    assert not RunFolder(str(run)).names("running")
+    result = submit(address, environment, "python", "-m", "jobs.check_cluster", "--run", str(run))
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert RunFolder(str(run)).read_json("check_cluster.json")["access"]["status"] in (401, 403)
     assert status(f"{address}/api/jobs/") in (401, 403)

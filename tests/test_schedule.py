@@ -38,7 +38,7 @@ def test_driver_takes_cases_one_after_the_other(alike):
     assert found.seconds == pytest.approx(64 * 0.75, rel=1e-3)
     assert found.bottleneck == "driver"
     later = simulate(StepCost("evaluate", 1e-6, 0.0), DriverCost(9.0, 0.5, 0.25), SMALL, nodes=100)
-    assert later.seconds == pytest.approx(64 * (9.0 + 0.75), rel=1e-3)
+    assert later.seconds == pytest.approx(64 * (9.0 + 0.25), rel=1e-3)
 
 
 def test_few_long_cases_leave_a_large_cluster_waiting():

@@ -1,21 +1,24 @@
 """How long an archive would take on clusters that there are not: a finished run extrapolated, its schedule simulated.
 
 A step is a queue of blocks of cases. Its blocks share three things: the CPUs of the nodes; the storage, through which a
-block's bytes pass when it begins; and the driver, which reads a row per case before the step, sends out the blocks and
-commits their cases one after the other. Cases differ in length like a log-normal variable of 30 %.
+block's bytes pass when it begins; and the driver, which sends out the blocks one after the other, and commits a row per
+case in the first step and reads all rows before each other step. Cases differ in length like a log-normal variable of
+30 %.
 
-Measured are seconds and bytes per slice, from the run's reports and tables, all CPUs of its machine counting as busy,
-and what the driver does per row and per block. Assumed are the storage's throughput, the archive's bytes per slice,
-CPUs like this machine's, and that nothing is lost; GPUs and the start of nodes are not in it.
+Measured are seconds and bytes per slice, from the run's reports and tables, all CPUs of its machine counting as busy
+(but for the one that pools of actors leave free), and what the driver does per row and per block. Assumed are the
+storage's throughput, the archive's bytes per slice, CPUs like this machine's, and that nothing is lost; GPUs and the
+start of nodes are not in it.
 """
 
 from __future__ import annotations
 
 import heapq
+import statistics
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -40,6 +43,7 @@ _FLOWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "evaluate": (("predictions", "references"), ("evaluation",)),
 }
 """Tables that each step over cases reads, beside the archive, and writes."""
+_POOLS = ("predict_tumors", "predict_segmentation")
 TRAININGS = ("train_couinaudnet", "train_segmenter")
 """Their length is a setting: an archive that is larger does not make them longer."""
 
@@ -110,7 +114,8 @@ def measure_steps(run: RunFolder, config: ScheduleConfig) -> list[StepCost]:
             report = run.read_json("reports", f"{step}.json")
             megabytes = sum(_megabytes(run, table) for table in (*reads, *writes)) / slices
             source = config.source_mb_per_slice if step == "ingest" else 0.0
-            costs.append(StepCost(step, report["seconds"] * report["machine"]["cpus"] / slices, megabytes + source))
+            cpus = max(1, report["machine"]["cpus"] - (step in _POOLS))
+            costs.append(StepCost(step, report["seconds"] * cpus / slices, megabytes + source))
     if not costs:
         raise RefusedInputError(f"{run.uri}: a run to extrapolate has at least ingested its cases, this has not")
     return costs
@@ -123,16 +128,18 @@ def measure_trainings(run: RunFolder) -> dict[str, float]:
 
 
 def measure_rows(run: RunFolder) -> tuple[float, float]:
-    """Return seconds to read and to commit the row of one volume, on the storage of the run folder."""
+    """Return seconds to read and to commit the row of one volume, on the storage of the run folder: medians."""
     there = RunFolder(f"{run.uri}/rows-{uuid.uuid4().hex}")
     row = read_volume_rows(run)[0]
     try:
-        begun = time.perf_counter()
-        for number in range(_ROWS):
-            write_volume_row(there, replace(row, volume_id=f"{number:05d}"))
-        written = time.perf_counter()
-        read_volume_rows(there)
-        return (time.perf_counter() - written) / _ROWS, (written - begun) / _ROWS
+        seconds = []
+        for _ in range(_ROWS):
+            begun = time.perf_counter()
+            write_volume_row(there, row)
+            written = time.perf_counter()
+            read_volume_rows(there)
+            seconds.append((time.perf_counter() - written, written - begun))
+        return statistics.median(read for read, _ in seconds), statistics.median(commit for _, commit in seconds)
     finally:
         there.remove()
 
@@ -148,13 +155,14 @@ def simulate(cost: StepCost, driver: DriverCost, config: ScheduleConfig, nodes: 
         seed: Seed of the cases' lengths.
     """
     workers = nodes * config.cpus_per_node
-    blocks = config.cases if cost.step == "ingest" else min(config.cases, workers * BLOCKS_PER_CPU)
+    first = cost.step == "ingest"
+    blocks = config.cases if first else min(config.cases, workers * BLOCKS_PER_CPU)
     lengths = np.random.default_rng(seed).lognormal(-(_SPREAD**2) / 2, _SPREAD, config.cases) * config.slices
     cases = np.array_split(lengths, blocks)
     slices = np.array([part.sum() for part in cases])
     work, transfer = slices * cost.cpu_seconds, slices * cost.megabytes / config.storage_mb_per_second
-    handling = driver.block + driver.commit_row * np.array([len(part) for part in cases])
-    begun = 0.0 if cost.step == "ingest" else config.cases * driver.read_row
+    handling = np.full(blocks, driver.block + (driver.commit_row if first else 0.0))
+    begun = 0.0 if first else config.cases * driver.read_row
     seconds = _run_blocks(workers, begun, work.tolist(), transfer.tolist(), handling.tolist())
     busy = {
         "CPUs": work.sum() / workers,
