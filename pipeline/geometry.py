@@ -89,8 +89,9 @@ def liver_box(liver_mask: BoolArray) -> tuple[slice, slice, slice]:
 def is_cut(liver_mask: BoolArray) -> bool:
     """Tell whether the image ends inside the liver: at any face the liver's section is a fair share of its largest."""
     for axis in range(3):
-        areas = np.count_nonzero(liver_mask, axis=tuple(other for other in range(3) if other != axis))
-        if max(areas[0], areas[-1]) > CUT_SHARE * areas.max():
+        border = max(np.count_nonzero(np.take(liver_mask, end, axis)) for end in (0, -1))
+        others = tuple(other for other in range(3) if other != axis)
+        if border and border > CUT_SHARE * np.count_nonzero(liver_mask, axis=others).max():
             return True
     return False
 
