@@ -49,6 +49,7 @@ def head(tmp_path):
     }
     ports = [f"--port={free_port()}", f"--dashboard-port={port}", "--dashboard-host=127.0.0.1"]
     ports.append(f"--dashboard-agent-listen-port={free_port()}")  # the usual one is taken by the tests' own cluster
+    ports.append(f"--ray-client-server-port={free_port()}")  # the usual one by another head on this machine
     limits = ["--node-ip-address=127.0.0.1", "--num-cpus=2", "--object-store-memory=200000000"]
     with (tmp_path / "head.txt").open("w") as log:
         process = subprocess.Popen(
