@@ -15,6 +15,7 @@ from pipeline.config_cluster import RayConfig, ScheduleConfig
 from pipeline.config_export import ExportConfig
 from pipeline.config_networks import CouinaudNetConfig, CouinaudShapeConfig, SegmenterConfig, SynthesisConfig, require
 from pipeline.config_reproduce import ReproduceConfig
+from pipeline.config_source import Layout, SourceConfig
 
 __all__ = [
     "RESOURCE_SETTINGS",
@@ -56,73 +57,7 @@ RESOURCE_SETTINGS = frozenset(
 )
 """Settings that say where a step runs, not what it does: they may change when a run is taken up again."""
 
-Layout = Literal["msd", "ircad", "dicom", "phantom"]
-Repair = Literal["tilt", "spacing"]
 CouinaudMethod = Literal["auto", "precomputed", "network", "planes", "territories", "shape"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceConfig:
-    """Where the cases come from."""
-
-    path: Annotated[str, tyro.conf.arg(aliases=["--source"])] = ""
-    """Folder of the archive. Empty for the phantom layout, which needs nothing on disk."""
-    layout: Annotated[Layout, tyro.conf.arg(aliases=["--layout"])] = "msd"
-    """How the folder is laid out: `msd`, `ircad` (3D-IRCADb-01 as distributed), `dicom` (a tree of DICOM files, zipped
-    or not) or `phantom`."""
-    labels: Annotated[str, tyro.conf.arg(aliases=["--labels"])] = ""
-    """Table `volume_id, segments[, split]`; for DICOM, `series` or `accession` may stand for `volume_id`. Empty means
-    `volume_labels.csv` in the source folder."""
-    reports: Annotated[str, tyro.conf.arg(aliases=["--reports"])] = ""
-    """Table of report texts (CSV, JSONL or Parquet) to take the labels from instead. Then `labels` may give splits."""
-    report_id_column: str = ""
-    """Column of the report table with the volume's id. Empty takes the first usual one, such as `volume_id` or
-    `accession`."""
-    report_text_column: str = ""
-    """Column of the report table with the text. Empty takes the first usual one, such as `text` or `report`."""
-    couinaud_maps: Annotated[str, tyro.conf.arg(aliases=["--couinaud-maps"])] = ""
-    """Folder of `VOLUME.nii.gz` label maps 1..8. Empty means `couinaudTr` in the source folder."""
-    vessels: Annotated[str, tyro.conf.arg(aliases=["--vessels"])] = ""
-    """Folder of `VOLUME.nii.gz` vessel masks: 1 hepatic and 2 portal veins, or 1 for both undivided. Empty means
-    `vesselsTr` in the source folder, and the organs' masks of `ircad`. Read only by a method that uses vessels."""
-    masks: Annotated[str, tyro.conf.arg(aliases=["--masks"])] = ""
-    """DICOM: folder of liver masks named by volume id, series or accession (`.nii.gz`, or `.dcm` for a DICOM SEG)."""
-    liver_value: int = 0
-    """DICOM: the liver in masks of many organs, such as TotalSegmentator's 5. 0 means masks of 0, 1 (2: tumor). Also
-    the liver of `liver_network`, if none of its labels is named `liver`."""
-    liver_network: Annotated[str, tyro.conf.arg(aliases=["--liver-network"])] = ""
-    """MSD, DICOM: nnU-Net v2 model folder with a label `liver`, for cases without a mask: `plans.json`, `dataset.json`
-    and `fold_X/checkpoint_final.pth`. It runs where `couinaud` says that networks run."""
-    liver_network_orientation: Literal["RAS", "LPS"] = "RAS"
-    """As `couinaud.network_orientation`."""
-    id_key: Annotated[str, tyro.conf.arg(aliases=["--id-key"])] = ""
-    """DICOM: file with the site's secret for volume ids. Empty takes the environment's LIVER_ID_KEY, else a key that is
-    made once in the user's settings folder; `none` makes plain hashes, for public data."""
-    reidentification: str = ""
-    """DICOM: table of volume ids and the identifiers behind them, outside of the run folder. Empty writes none."""
-    memory_per_case_mb: int = 0
-    """Memory that a case reserves on its node while it is read and divided, so that nodes with many CPUs do not take on
-    more than they can hold. 0 reserves none: one case per CPU."""
-    repairs: tuple[Repair, ...] = ()
-    """DICOM: what may be interpolated instead of rejected: `tilt` (gantry), `spacing` (steps of different length)."""
-    decoder_memory_mb: int = 4096
-    """Address space of the process that reads the files of a case."""
-    decoder_seconds: float = 300.0
-    """Time for one case."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        require(
-            self.decoder_memory_mb >= 1024, f"source.decoder_memory_mb: at least 1024, got {self.decoder_memory_mb}"
-        )
-        require(
-            not self.liver_network or self.layout in ("msd", "dicom"),
-            f"source.liver_network: for the layouts msd and dicom, got {self.layout}",
-        )
-        memory = self.memory_per_case_mb
-        require(memory >= 0, f"source.memory_per_case_mb: not negative, got {memory}")
-        require(0 <= self.liver_value <= 255, f"source.liver_value: 0..255, got {self.liver_value}")
-        require(self.decoder_seconds > 0, f"source.decoder_seconds: must be positive, got {self.decoder_seconds}")
 
 
 @dataclass(frozen=True, kw_only=True)

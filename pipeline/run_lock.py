@@ -140,7 +140,8 @@ def _beat(run: RunFolder, claim: Claim, name: str, ended: threading.Event, lost:
         with suppress(OSError):  # a share that is away for a moment
             if not run.exists(FOLDER, name):
                 lost.set()
-                os.kill(os.getpid(), signal.SIGINT)
+                in_background = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as of `nohup`
+                os.kill(os.getpid(), signal.SIGTERM if in_background else signal.SIGINT)
                 return
             run.write_json(asdict(claim), FOLDER, name)
 

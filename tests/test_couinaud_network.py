@@ -25,7 +25,7 @@ from pipeline.nnunet.predictor import NetworkPredictor
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_volume_rows
 from pipeline.stages.evaluate_couinaud import EvaluateConstructors, evaluation_config
-from tests.couinaud_cases import IDS, configure, phantom, train_tiny_network
+from tests.couinaud_cases import IDS, configure, phantom, train_tiny_network, write_archive
 
 SEGMENTS = {f"segment_{n}": n for n in range(1, 9)}
 
@@ -207,7 +207,9 @@ def test_network_that_finds_too_little_rejects_the_case(model):
 
 
 def test_ingest_runs_the_network_in_actors(ray_cluster, model, tmp_path):
-    config = configure(tmp_path / "run", couinaud=settings(model, write_maps=True))
+    archive = write_archive(tmp_path / "archive")
+    (archive / "volume_labels.csv").write_text("volume_id,segments\n" + "".join(f"{name},\n" for name in IDS))
+    config = configure(tmp_path / "run", archive, couinaud=settings(model, write_maps=True))
     assert needs_network(config.couinaud)
     assert ingest.main(config) == 0
     rows = read_volume_rows(RunFolder(config.run))

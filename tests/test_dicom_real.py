@@ -76,13 +76,14 @@ def test_a_tree_of_public_samples(ray_cluster, tmp_path):
     folder = "totalsegmentator/example_ct_dicom"
     image = sitk.ReadImage(str(JPEG2000 / "example_seg_dicom.nii.gz"))
     liver = sitk.GetArrayFromImage(image) == 5
-    stripes = sitk.GetImageFromArray((liver * (1 + np.arange(liver.shape[2]) // 64 % 8)).astype(np.uint8))
+    segments = (liver * (1 + np.arange(liver.shape[2]) // 64 % 8)).astype(np.uint8)
+    stripes = sitk.GetImageFromArray(segments)
     stripes.CopyInformation(image)
     (tmp_path / "maps").mkdir()
     name = SiteKey(b"").volume_id(hash_text(folder))
     sitk.WriteImage(stripes, str(tmp_path / "maps" / f"{name}.nii.gz"))
     short = pydicom.dcmread(DATA / "dicom" / "dcmqi" / "ct-3slice" / "01.dcm", specific_tags=["SeriesInstanceUID"])
-    rows = [f"{folder},5;6,totalsegmentator/example_seg_dicom.nii.gz", f"{short.SeriesInstanceUID},,"]
+    rows = [f"{folder},{segments.max()},totalsegmentator/example_seg_dicom.nii.gz", f"{short.SeriesInstanceUID},,"]
     (tmp_path / "labels.csv").write_text("series,segments,liver_mask\n" + "\n".join(rows) + "\n")
     labels = str(tmp_path / "labels.csv")
     code, run = run_job(tmp_path, path=str(DATA / "dicom"), labels=labels, liver_value=5)

@@ -95,8 +95,10 @@ def test_heartbeat_renews_the_claim(tmp_path, monkeypatch):
 
 def test_job_that_was_taken_for_dead_stops(tmp_path, monkeypatch):
     monkeypatch.setattr(run_lock, "HEARTBEAT_S", 0.02)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
     with pytest.raises(RuntimeError, match=r"jobs.ingest was silent .* and lost"):
         hold_and_lose(RunFolder(str(tmp_path)))
+    signal.signal(signal.SIGINT, before)
 
 
 def hold_and_lose(run):
