@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -86,8 +87,6 @@ def item(**values: Any) -> Dataset:
 
 def zip_folder(folder: Path) -> Path:
     """Replace a folder by a zip beside it that holds its files; the same files give the same bytes."""
-    import shutil
-
     target = folder.with_name(f"{folder.name}.zip")
     with zipfile.ZipFile(target, "w") as archive:
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
