@@ -24,14 +24,13 @@ from typing import Any
 import numpy as np
 from pyarrow import fs
 
+from pipeline.blocks import BLOCKS_PER_CPU, count_blocks
 from pipeline.config import ScheduleConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_volume_rows, write_volume_row
 from pipeline.text_table import align
 
-BLOCKS_PER_CPU = 16
-"""As `pipeline.stages.session.work_items` cuts them."""
 _SPREAD = 0.3
 _ROWS = 100
 _FLOWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -156,12 +155,12 @@ def simulate(cost: StepCost, driver: DriverCost, config: ScheduleConfig, nodes: 
     """
     workers = nodes * config.cpus_per_node
     first = cost.step == "ingest"
-    blocks = config.cases if first else min(config.cases, workers * BLOCKS_PER_CPU)
+    blocks = count_blocks(config.cases, workers, config.cases if first else BLOCKS_PER_CPU)
     lengths = np.random.default_rng(seed).lognormal(-(_SPREAD**2) / 2, _SPREAD, config.cases) * config.slices
     cases = np.array_split(lengths, blocks)
     slices = np.array([part.sum() for part in cases])
     work, transfer = slices * cost.cpu_seconds, slices * cost.megabytes / config.storage_mb_per_second
-    handling = np.full(blocks, driver.block + (driver.commit_row if first else 0.0))
+    handling = driver.block + (driver.commit_row if first else 0.0) * np.array([len(part) for part in cases])
     begun = 0.0 if first else config.cases * driver.read_row
     seconds = _run_blocks(workers, begun, work.tolist(), transfer.tolist(), handling.tolist())
     busy = {

@@ -137,8 +137,8 @@ def ingest_cases(
 def build_flow(run: RunFolder, config: PipelineConfig, cases: Sequence[CaseSource]) -> ray.data.Dataset:
     """Return the flow from cases to manifest rows.
 
-    Every case is a block of its own: a block's rows reach the driver when the whole block is done, and a volume can
-    only be committed then.
+    Every case is a block of its own, unless there are very many: a block's rows reach the driver when the whole block
+    is done, and a volume can only be committed then.
     """
     from pipeline.stages.session import work_items
 

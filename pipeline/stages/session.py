@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pipeline.blocks import BLOCKS_PER_CPU, count_blocks
 from pipeline.config import RayConfig
 from pipeline.run_folder import RunFolder
 from pipeline.stages.check_cluster import require_shared_storage
@@ -119,15 +120,14 @@ def pool_size(actors: int, cpus_per_actor: float, use_gpu: bool) -> int:
     return max(1, int(min(room, capacity["GPU"]) if use_gpu else room))
 
 
-def work_items(rows: Sequence[dict[str, Any]], blocks_per_cpu: int = 16) -> ray.data.Dataset:
+def work_items(rows: Sequence[dict[str, Any]], blocks_per_cpu: int = BLOCKS_PER_CPU) -> ray.data.Dataset:
     """Turn work items into a dataset of few, fat blocks: a block costs Ray some 7 ms, a work item far more.
 
     Args:
         rows: At least one row, all with the same columns and no nulls.
-        blocks_per_cpu: Blocks per CPU of the cluster: enough that an uneven item does not hold up the others, and
-            that results, which leave a block when all of it is done, show progress.
+        blocks_per_cpu: Blocks per CPU of the cluster.
     """
     import ray.data
 
     cpus = max(1, int(cluster_capacity()["CPU"]))
-    return ray.data.from_items(list(rows), override_num_blocks=max(1, min(len(rows), cpus * blocks_per_cpu)))
+    return ray.data.from_items(list(rows), override_num_blocks=count_blocks(len(rows), cpus, blocks_per_cpu))
