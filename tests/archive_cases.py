@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+import pytest
 import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from pipeline.archive.catalog import list_cases, read_case
 from pipeline.config import PipelineConfig, SourceConfig
+from pipeline.errors import CaseError
 
 SHAPE = (6, 12, 16)
 SPACING_MM = (2.5, 0.75, 0.5)
@@ -140,3 +143,21 @@ def zip_folder(folder: Path) -> Path:
         empty.rmdir()
     folder.rmdir()
     return target
+
+
+def read_one(config):
+    """Read the only case of a source."""
+    (case,), _ = list_cases(config)
+    return read_case(case, config)
+
+
+def assert_rejected(config, code, *quotes):
+    with pytest.raises(CaseError) as caught:
+        read_one(config)
+    assert caught.value.code == code
+    assert caught.value.step == "read"
+    assert all(quote in caught.value.message for quote in quotes), caught.value.message
+
+
+def codes(rejections):
+    return {rejection.volume_id: rejection.code for rejection in rejections}
