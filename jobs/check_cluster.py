@@ -12,7 +12,7 @@ def main(config: PipelineConfig) -> int:
     from dataclasses import asdict
     from datetime import UTC, datetime
 
-    from pipeline.cluster_check import describe_versions, find_open_doors, find_problems, format_nodes
+    from pipeline.cluster.check import describe_versions, find_open_doors, find_problems, format_nodes
     from pipeline.run_folder import RunFolder
     from pipeline.stages.check_cluster import examine_cluster
     from pipeline.stages.session import ray_session

@@ -11,7 +11,8 @@ def main(config: PipelineConfig) -> int:
     """Measure what the run cost, simulate `schedule`, print a table and write `size_cluster.json`."""
     from dataclasses import asdict
 
-    from pipeline.benchmarks.schedule import (
+    from pipeline.branch_folder import open_run_folder
+    from pipeline.cluster.schedule import (
         DriverCost,
         extrapolate,
         format_schedule,
@@ -20,8 +21,7 @@ def main(config: PipelineConfig) -> int:
         measure_trainings,
         to_json,
     )
-    from pipeline.branch_folder import open_run_folder
-    from pipeline.stages.benchmark_schedule import measure_block
+    from pipeline.stages.measure_blocks import measure_block
     from pipeline.stages.session import ray_session
 
     run, wanted = open_run_folder(config.run), config.schedule

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from unittest import mock
 
-from pipeline.archive import dicom_series, nifti
+from pipeline.archive import nifti
 from pipeline.archive.decode_case import decode_case
+from pipeline.archive.dicom import series
 from tests.sandbox_tasks import allocate, crash, sleep
 
 CRASH, HANG, GREED = 30_001, 30_002, 30_003
@@ -15,7 +16,7 @@ CRASH, HANG, GREED = 30_001, 30_002, 30_003
 def decode_crafted(**arguments):
     with (
         mock.patch.object(nifti, "_decode", spoil(nifti._decode, lambda image: image[0, 0, 0])),
-        mock.patch.object(dicom_series, "_decode", spoil(dicom_series._decode, lambda stored: stored[0, 0])),
+        mock.patch.object(series, "_decode", spoil(series._decode, lambda stored: stored[0, 0])),
     ):
         return decode_case(**arguments)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydicom.uid import RLELossless, generate_uid
 
-from pipeline.archive.dicom_series import decode_hu, decode_mask, read_series
+from pipeline.archive.dicom.series import decode_hu, decode_mask, read_series
 from pipeline.archive.members import open_members
 from pipeline.errors import CaseError
 from tests.archive_cases import ORIGIN_MM, SHAPE, SPACING_MM, make_hu, make_labels, make_slices, save_slices

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 from pyarrow import fs
 
-from pipeline.archive.dicom_tree import look_at_files
+from pipeline.archive.dicom.tree import look_at_files
 from pipeline.archive.source_tree import ZIP_MARK, FileState, SourceTree, pack_states, unpack_states
 from pipeline.errors import CaseError, RefusedInputError
 from tests.dicom_archive_cases import make_series, save

@@ -2,8 +2,8 @@
 
 import doctest
 
-from pipeline import blocks
-from pipeline.blocks import count_blocks
+from pipeline.cluster import blocks
+from pipeline.cluster.blocks import count_blocks
 
 
 def test_examples_hold():

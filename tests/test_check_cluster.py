@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from jobs import check_cluster as job
-from pipeline.cluster_check import Access, NodeFacts, describe_versions, find_open_doors, find_problems, format_nodes
+from pipeline.cluster.check import Access, NodeFacts, describe_versions, find_open_doors, find_problems, format_nodes
+from pipeline.cluster.storage_probe import StorageProbe
 from pipeline.command_line import parse
 from pipeline.config import PipelineConfig
 from pipeline.run_folder import RunFolder
-from pipeline.shared_storage import StorageProbe
 from pipeline.stages.check_cluster import listens_everywhere
 
 ROOT = Path(__file__).parent.parent

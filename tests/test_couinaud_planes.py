@@ -237,7 +237,7 @@ def test_tracing_gives_position_and_radius_of_a_tube():
 
 def read_patient_17():
     """Return the patient with liver, hepatic and portal veins as distributed, and the annotation on the same grid."""
-    from pipeline.archive.dicom_series import decode_mask, read_series
+    from pipeline.archive.dicom.series import decode_mask, read_series
     from pipeline.archive.ircad import group_by_organ
     from pipeline.archive.members import open_members
     from pipeline.archive.nifti import read_nifti

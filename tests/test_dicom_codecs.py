@@ -19,10 +19,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from pipeline.archive.dicom_attributes import parse
-from pipeline.archive.dicom_headers import HEADER_KEYWORDS, read_headers
-from pipeline.archive.dicom_series import decode_hu, rescale_to_hu
-from pipeline.archive.dicom_split import split_series
+from pipeline.archive.dicom.attributes import parse
+from pipeline.archive.dicom.headers import HEADER_KEYWORDS, read_headers
+from pipeline.archive.dicom.series import decode_hu, rescale_to_hu
+from pipeline.archive.dicom.split import split_series
 from pipeline.archive.members import open_members
 from pipeline.errors import CaseError
 from tests.archive_cases import ORIGIN_MM, SPACING_MM, make_hu, make_slices, save_slices

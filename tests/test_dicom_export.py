@@ -15,12 +15,12 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
-from pipeline.archive.dicom_export import export_masks
-from pipeline.archive.dicom_seg import decode_liver
-from pipeline.archive.dicom_seg_segments import ANATOMICAL, CONTENTS, LIVER, Content, Segment
-from pipeline.archive.dicom_seg_writer import Mask, encode_seg
-from pipeline.archive.dicom_sources import read_source
-from pipeline.archive.dicom_tree import examine_series
+from pipeline.archive.dicom.export import export_masks
+from pipeline.archive.dicom.seg import decode_liver
+from pipeline.archive.dicom.seg_segments import ANATOMICAL, CONTENTS, LIVER, Content, Segment
+from pipeline.archive.dicom.seg_writer import Mask, encode_seg
+from pipeline.archive.dicom.sources import read_source
+from pipeline.archive.dicom.tree import examine_series
 from pipeline.archive.source_tree import SourceTree
 from pipeline.errors import CaseError
 from pipeline.phantom_archive.faults import FAULTS

@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pipeline.archive.dicom_kinds import hash_text
-from pipeline.archive.dicom_tree import examine_series, look_at_files
-from pipeline.archive.dicom_volume import read_volume
+from pipeline.archive.dicom.kinds import hash_text
+from pipeline.archive.dicom.tree import examine_series, look_at_files
+from pipeline.archive.dicom.volume import read_volume
 from pipeline.archive.source_tree import SourceTree
 from pipeline.errors import CaseError
 from pipeline.phantom_archive.faults import FAULTS

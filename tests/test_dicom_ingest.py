@@ -13,7 +13,7 @@ import pytest
 from pydicom.uid import MRImageStorage
 
 from jobs import ingest
-from pipeline.archive.dicom_kinds import hash_text
+from pipeline.archive.dicom.kinds import hash_text
 from pipeline.archive.quarantine import read_rejections
 from pipeline.archive.site_key import SiteKey
 from pipeline.errors import RefusedInputError

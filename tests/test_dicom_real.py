@@ -13,7 +13,7 @@ import pytest
 import SimpleITK as sitk
 
 from jobs import ingest
-from pipeline.archive.dicom_kinds import hash_text
+from pipeline.archive.dicom.kinds import hash_text
 from pipeline.archive.site_key import SiteKey
 from pipeline.config import CouinaudConfig, GridConfig, PipelineConfig, SourceConfig
 from pipeline.run_folder import RunFolder
@@ -56,7 +56,7 @@ def test_3dircadb_from_its_zips(ray_cluster, tmp_path):
 @pytest.mark.skipif(not JPEG2000.is_dir(), reason="LIVER_DATA has no totalsegmentator")
 def test_47_jpeg2000_series_is_voxel_exact(tmp_path):
     """Over-anonymised, compressed, its liver one of many organs: as SimpleITK reads it."""
-    from pipeline.archive.dicom_volume import read_volume
+    from pipeline.archive.dicom.volume import read_volume
 
     folder = JPEG2000 / "example_ct_dicom"
     slices = [[path.name, 0] for path in sorted(folder.iterdir())]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.archive.dicom_repair import respace, unshear
-from pipeline.archive.dicom_volume import read_volume
+from pipeline.archive.dicom.repair import respace, unshear
+from pipeline.archive.dicom.volume import read_volume
 from pipeline.errors import CaseError
 from tests.dicom_archive_cases import SPACING_MM, make_ct, make_liver, make_series, save, write_mask
 from tests.test_dicom_faults import look

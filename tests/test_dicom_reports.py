@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from jobs import ingest, refine_image_labels
-from pipeline.archive.dicom_changes import write_identifiers
-from pipeline.archive.dicom_kinds import hash_text
-from pipeline.archive.dicom_matching import SeriesFinder, add_splits, match_labels
+from pipeline.archive.dicom.changes import write_identifiers
+from pipeline.archive.dicom.kinds import hash_text
+from pipeline.archive.dicom.matching import SeriesFinder, add_splits, match_labels
 from pipeline.archive.labels import LabelTable, StudyLabel, VolumeLabel, read_study_splits
 from pipeline.archive.quarantine import Rejection, read_rejections
 from pipeline.archive.report_table import find_study_key

@@ -11,10 +11,10 @@ import pydicom
 import pytest
 from pydicom.sequence import Sequence
 
-from pipeline.archive.dicom_attributes import parse
-from pipeline.archive.dicom_geometry import arrange
-from pipeline.archive.dicom_headers import HEADER_KEYWORDS, read_headers
-from pipeline.archive.dicom_seg import decode_liver
+from pipeline.archive.dicom.attributes import parse
+from pipeline.archive.dicom.geometry import arrange
+from pipeline.archive.dicom.headers import HEADER_KEYWORDS, read_headers
+from pipeline.archive.dicom.seg import decode_liver
 from pipeline.archive.members import Member
 from pipeline.errors import CaseError
 from pipeline.phantom_archive.files import item
@@ -96,7 +96,7 @@ def test_frames_that_are_not_described_are_refused():
 def test_a_real_segmentation_lies_where_simpleitk_puts_it(monkeypatch):
     import SimpleITK as sitk
 
-    monkeypatch.setattr("pipeline.archive.dicom_geometry.MINIMUM_SLICES", 3)
+    monkeypatch.setattr("pipeline.archive.dicom.geometry.MINIMUM_SLICES", 3)
     folder = DATA / "dicom" / "dcmqi"
     slices = [parse(path.read_bytes(), "x", HEADER_KEYWORDS) for path in sorted((folder / "ct-3slice").iterdir())]
     ours = decode_liver((folder / "liver.dcm").read_bytes(), series_of(slices), "the mask")

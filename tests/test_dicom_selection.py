@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.archive.dicom_inventory import Inventory
-from pipeline.archive.dicom_kinds import find_phase, hash_text
-from pipeline.archive.dicom_matching import match_labels
-from pipeline.archive.dicom_selection import Candidate, select
+from pipeline.archive.dicom.inventory import Inventory
+from pipeline.archive.dicom.kinds import find_phase, hash_text
+from pipeline.archive.dicom.matching import match_labels
+from pipeline.archive.dicom.selection import Candidate, select
 from pipeline.archive.labels import read_study_labels
 from pipeline.archive.site_key import SiteKey
 from pipeline.errors import CaseError, RefusedInputError

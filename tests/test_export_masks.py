@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from jobs import export_masks, ingest
-from pipeline.archive.dicom_kinds import hash_text
+from pipeline.archive.dicom.kinds import hash_text
 from pipeline.archive.site_key import SiteKey
 from pipeline.command_line import parse
 from pipeline.config import CouinaudConfig, ExportConfig, PipelineConfig, SourceConfig

@@ -12,7 +12,7 @@ from pydicom.uid import JPEG2000Lossless
 
 from pipeline.archive.cases import CaseSource
 from pipeline.archive.catalog import read_case
-from pipeline.archive.dicom_case import pack_json
+from pipeline.archive.dicom.case import pack_json
 from pipeline.archive.nifti import read_nifti
 from pipeline.archive.sandbox import shared_sandbox
 from pipeline.config import CouinaudConfig, GridConfig, PipelineConfig

@@ -3,8 +3,8 @@
 import pytest
 
 from jobs import size_cluster as job
-from pipeline.benchmarks import schedule
-from pipeline.benchmarks.schedule import DriverCost, StepCost, extrapolate, format_schedule, measure_steps, simulate
+from pipeline.cluster import schedule
+from pipeline.cluster.schedule import DriverCost, StepCost, extrapolate, format_schedule, measure_steps, simulate
 from pipeline.config import PipelineConfig, ScheduleConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder

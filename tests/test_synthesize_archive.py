@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jobs import extract_labels, ingest, refine_image_labels, synthesize_archive
-from pipeline.archive.dicom_kinds import hash_text
+from pipeline.archive.dicom.kinds import hash_text
 from pipeline.archive.labels import parse_segments
 from pipeline.archive.site_key import SiteKey
 from pipeline.config import PipelineConfig, SourceConfig

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ray.cluster_utils import Cluster
 
-from pipeline.cluster_check import describe_versions, find_open_doors, find_problems
+from pipeline.cluster.check import describe_versions, find_open_doors, find_problems
 from pipeline.config import RayConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.archive import ircad, msd
 from pipeline.archive.cases import CaseFiles, CaseSource, to_geometry
 from pipeline.archive.decode_case import VESSELS
-from pipeline.archive.dicom_case import decoder_limits
+from pipeline.archive.dicom.case import decoder_limits
 from pipeline.archive.labels import LabelTable, VolumeLabel, read_labels, read_splits, unsafe_id_error
 from pipeline.archive.liver_doubts import find_doubts
 from pipeline.archive.liver_network import PREDICTED, predict_liver

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive import dicom_case, ircad, msd
+from pipeline.archive import ircad, msd
 from pipeline.archive.cases import CaseSource, Study
 from pipeline.archive.checks import lay_on_grid, to_labels
+from pipeline.archive.dicom.case import read_study as read_dicom_study
 from pipeline.archive.nifti import read_nifti
 from pipeline.archive.sandbox_child import Result
 from pipeline.archive.vessels import read_vessel_mask
@@ -40,7 +41,7 @@ def decode_case(case: Mapping[str, Any], inputs: Sequence[str], liver_value: int
     source, content = CaseSource.from_row(dict(case)), hashlib.sha256()
     record = content.update
     if source.layout == "dicom":
-        study = dicom_case.read_study(source, record, liver_value, repairs)
+        study = read_dicom_study(source, record, liver_value, repairs)
     else:
         study = _READ[source.layout](source, record)
     read_map, read_vessels = "couinaud_map" in inputs, "vessels" in inputs

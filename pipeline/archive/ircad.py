@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.archive.cases import CaseFiles, CaseSource, Study
 from pipeline.archive.checks import require_same_grid
-from pipeline.archive.dicom_series import decode_hu, decode_mask, read_series
+from pipeline.archive.dicom.series import decode_hu, decode_mask, read_series
 from pipeline.archive.members import Member, open_members
 from pipeline.archive.volume_ids import ircad_id
 from pipeline.arrays import BoolArray

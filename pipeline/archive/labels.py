@@ -17,16 +17,16 @@ from pipeline.archive.quarantine import Rejection
 from pipeline.archive.text_tables import encoding_of
 from pipeline.archive.volume_ids import is_safe_id, replacement_id
 from pipeline.errors import CaseError, RefusedInputError
+from pipeline.segment_names import ROMAN
 
 SPLITS = ("train", "validation", "test")
 STUDY_KEYS = ("volume_id", "series", "accession")
 """What may name a case of a hospital archive: our id, series instance UID, accession number."""
 _DELIMITERS = (",", ";", "\t")
-_ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII")
 _SEGMENTS = (
     {str(number): number for number in range(1, 9)}
     | {f"{number}.0": number for number in range(1, 9)}
-    | {numeral: number for number, numeral in enumerate(_ROMAN, start=1)}
+    | {numeral: number for number, numeral in enumerate(ROMAN, start=1)}
     | dict.fromkeys(("4A", "4B", "IVA", "IVB"), 4)
 )
 """Every spelling of a segment, in upper case."""

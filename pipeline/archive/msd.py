@@ -2,8 +2,7 @@
 
 `imagesTr/VOLUME.nii.gz` is the CT. `labelsTr/VOLUME.nii.gz` holds 0 background, 1 liver, 2 tumor. Where it is missing,
 `liversTr/VOLUME.nii.gz` (0, 1) gives the liver, and nobody has drawn the tumors; without either, a network may find
-the liver. `couinaudTr` and `vesselsTr` beside
-them may hold Couinaud maps and vessel masks, which the catalog reads.
+the liver. `couinaudTr` and `vesselsTr` beside them may hold Couinaud maps and vessel masks, which the catalog reads.
 """
 
 from __future__ import annotations

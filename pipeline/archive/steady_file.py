@@ -76,31 +76,38 @@ class _SteadyFile(io.RawIOBase):
         self._steadily(lambda stream: None)
 
     def readable(self) -> bool:
+        """Tell that it can be read."""
         return True
 
     def seekable(self) -> bool:
+        """Tell that it has positions."""
         return True
 
     def tell(self) -> int:
+        """Return the position."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a position and return it; the stream follows when it is read."""
         if whence == io.SEEK_END:
             offset += self._steadily(lambda stream: stream.seek(0, io.SEEK_END))
         self._position = offset + (self._position if whence == io.SEEK_CUR else 0)
         return self._position
 
     def readinto(self, buffer: Any) -> int:
+        """Read into a buffer and return how many bytes that were."""
         count: int = self._steadily(lambda stream: stream.readinto(buffer))
         self._position += count
         return count
 
     def readall(self) -> bytes:
+        """Return the rest."""
         data: bytes = self._steadily(lambda stream: stream.read())
         self._position += len(data)
         return data
 
     def close(self) -> None:
+        """Close the stream that is open."""
         self._drop()
         super().close()
 
@@ -108,6 +115,7 @@ class _SteadyFile(io.RawIOBase):
         """Apply an action to the stream at this file's position."""
 
         def attempt() -> T:
+            """Apply it once; drop the stream if it fails."""
             if self._stream is None:
                 self._stream = self._open_file()
             try:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from pyarrow import fs
 
-from pipeline.blocks import BLOCKS_PER_CPU, count_blocks
+from pipeline.cluster.blocks import BLOCKS_PER_CPU, count_blocks
 from pipeline.config import ScheduleConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder

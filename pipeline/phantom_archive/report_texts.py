@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 
 from pipeline.phantom_archive.tags import BIRTH_DATE_WRITTEN, CANARY, STUDY_DATE_WRITTEN, PatientTags
+from pipeline.segment_names import ROMAN
 
 Statement = Literal["segments", "healthy", "uncertain"]
 
-_ROMAN = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII")
 _KINDS = ("metastasis", "HCC", "hepatocellular carcinoma", "solid mass", "hypodense lesion", "cholangiocarcinoma")
 _LISTED = ("metastases", "hypodense lesions", "solid masses")
 _ONE = (
@@ -92,7 +92,7 @@ def _tumors(rng: np.random.Generator, segments: Sequence[int], roman: bool) -> l
 def _place(rng: np.random.Generator, segments: Sequence[int], roman: bool) -> str:
     """Name segments: `segment 6`, `seg. VI`, `segments II, IVa and VIII`."""
     halves = {4: _pick(rng, ("", "a", "b"))}
-    names = [(_ROMAN[number - 1] if roman else str(number)) + halves.get(number, "") for number in segments]
+    names = [(ROMAN[number - 1] if roman else str(number)) + halves.get(number, "") for number in segments]
     if len(names) == 1:
         return f"{_pick(rng, ('segment', 'seg.', 'liver segment'))} {names[0]}"
     return f"segments {', '.join(names[:-1])} and {names[-1]}"

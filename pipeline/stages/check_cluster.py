@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.cluster_check import Access, NodeFacts, describe_versions
+from pipeline.cluster.check import Access, NodeFacts, describe_versions
+from pipeline.cluster.storage_probe import StorageProbe
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
-from pipeline.shared_storage import StorageProbe
 
 ANSWER_S = 120.0
 """A node that says nothing for so long, its Python processes being started in that time, is broken."""

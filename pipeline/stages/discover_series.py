@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from pipeline.archive.dicom_case import decoder_limits, repair_codes
-from pipeline.archive.dicom_inventory import FoundSeries, Inventory, input_hash, pack_part
-from pipeline.archive.dicom_masks import MaskIndex
-from pipeline.archive.dicom_matching import Match
-from pipeline.archive.dicom_selection import Candidate
+from pipeline.archive.dicom.case import decoder_limits, repair_codes
+from pipeline.archive.dicom.inventory import FoundSeries, Inventory, input_hash, pack_part
+from pipeline.archive.dicom.masks import MaskIndex
+from pipeline.archive.dicom.matching import Match
+from pipeline.archive.dicom.selection import Candidate
 from pipeline.archive.sandbox import Limits, shared_sandbox
 from pipeline.archive.site_key import SiteKey
 from pipeline.archive.source_tree import CHUNK_FILES, FileState, SourceTree, is_zip_name, pack_states, unpack_states
@@ -25,7 +25,7 @@ from pipeline.errors import CaseError
 from pipeline.progress import show_progress
 from pipeline.stages.base import Row, Stage, check_flow
 
-_TASKS = "pipeline.archive.dicom_tree"
+_TASKS = "pipeline.archive.dicom.tree"
 _PART = ("series", "accession", "reason", "phase", "references", "count", "files", "folder")
 _NO_SERIES = {"series": "", "accession": "", "phase": "unknown", "references": "", "files": b"", "folder": b""}
 BLOCKS_PER_CPU = 64

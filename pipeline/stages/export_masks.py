@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.dicom_case import decoder_limits, pack_json, repair_codes, unpack_json
-from pipeline.archive.dicom_changes import require_same_key
-from pipeline.archive.dicom_matching import match_labels
-from pipeline.archive.dicom_seg_segments import CONTENTS
-from pipeline.archive.dicom_selection import Candidate
+from pipeline.archive.dicom.case import decoder_limits, pack_json, repair_codes, unpack_json
+from pipeline.archive.dicom.changes import require_same_key
+from pipeline.archive.dicom.matching import match_labels
+from pipeline.archive.dicom.seg_segments import CONTENTS
+from pipeline.archive.dicom.selection import Candidate
 from pipeline.archive.labels import StudyLabel
 from pipeline.archive.quarantine import Rejection
 from pipeline.archive.sandbox import shared_sandbox
@@ -99,7 +99,7 @@ class ExportMasks(Stage):
                 about["path"] = str(Path(folder, f"{name}.nii.gz"))
                 Path(about["path"]).write_bytes(self.run.read_bytes(*mask_path(name, volume_id)))
             answer = shared_sandbox(decoder_limits(self.source)).call(
-                "pipeline.archive.dicom_export:export_masks",
+                "pipeline.archive.dicom.export:export_masks",
                 source=root,
                 slices=slices,
                 repairs=repair_codes(self.source.repairs),

@@ -10,10 +10,10 @@ from typing import Any
 
 from pipeline.archive import catalog
 from pipeline.archive.cases import CaseSource
-from pipeline.archive.dicom_changes import find_changes, remember, require_same_key, write_identifiers
-from pipeline.archive.dicom_inventory import Inventory
-from pipeline.archive.dicom_matching import add_splits, match_labels
-from pipeline.archive.dicom_selection import Candidate, Selection, select
+from pipeline.archive.dicom.changes import find_changes, remember, require_same_key, write_identifiers
+from pipeline.archive.dicom.inventory import Inventory
+from pipeline.archive.dicom.matching import add_splits, match_labels
+from pipeline.archive.dicom.selection import Candidate, Selection, select
 from pipeline.archive.labels import StudyLabel, read_study_labels, read_study_splits
 from pipeline.archive.quarantine import Rejection, read_rejections, remove_rejection
 from pipeline.archive.report_table import find_columns, find_study_key, read_report_rows

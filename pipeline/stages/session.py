@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pipeline.blocks import BLOCKS_PER_CPU, count_blocks
+from pipeline.cluster.blocks import BLOCKS_PER_CPU, count_blocks
 from pipeline.config import RayConfig
 from pipeline.run_folder import RunFolder
 from pipeline.stages.check_cluster import require_shared_storage

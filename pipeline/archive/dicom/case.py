@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.archive.cases import CaseSource, Study, to_geometry
-from pipeline.archive.dicom_volume import read_volume
+from pipeline.archive.dicom.volume import read_volume
 from pipeline.archive.sandbox import Limits
 from pipeline.config import SourceConfig
 
@@ -49,7 +49,7 @@ def read_study(case: CaseSource, record: Callable[[bytes], object], liver_value:
         repairs: As in `pipeline.config.SourceConfig`.
 
     Raises:
-        CaseError: As `pipeline.archive.dicom_volume.read_volume`.
+        CaseError: As `pipeline.archive.dicom.volume.read_volume`.
     """
     root, slices = unpack_json(case.image)
     mask = unpack_json(case.masks) if case.masks else ()

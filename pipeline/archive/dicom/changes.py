@@ -10,7 +10,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.archive.dicom_kinds import IDENTIFIERS
+from pipeline.archive.dicom.kinds import IDENTIFIERS
 from pipeline.archive.site_key import SiteKey
 from pipeline.csv_text import format_csv
 from pipeline.errors import RefusedInputError

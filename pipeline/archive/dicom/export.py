@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.archive.checks import require_same_grid, to_labels
-from pipeline.archive.dicom_attributes import quiet
-from pipeline.archive.dicom_geometry import Series, arrange
-from pipeline.archive.dicom_seg_segments import CONTENTS
-from pipeline.archive.dicom_seg_writer import Mask, encode_seg
-from pipeline.archive.dicom_series import to_volume
-from pipeline.archive.dicom_sources import read_source
-from pipeline.archive.dicom_tree import IMAGE, read_series_headers
+from pipeline.archive.dicom.attributes import quiet
+from pipeline.archive.dicom.geometry import Series
+from pipeline.archive.dicom.seg_segments import CONTENTS
+from pipeline.archive.dicom.seg_writer import Mask, encode_seg
+from pipeline.archive.dicom.series import to_volume
+from pipeline.archive.dicom.sources import read_source
+from pipeline.archive.dicom.tree import IMAGE, arrange_slices
 from pipeline.archive.nifti import read_nifti
 from pipeline.archive.sandbox_child import Result
 from pipeline.archive.source_tree import SourceTree
@@ -50,7 +50,7 @@ def export_masks(
             `MASK_VALUES`, `MASK_SHAPE_MISMATCH` or `MASK_GEOMETRY_MISMATCH`.
     """
     tree = SourceTree(source)
-    series = _arrange_slices(tree, slices, repairs)
+    series = _arrange_own_slices(tree, slices, repairs)
     _, geometry = to_volume(np.zeros(series.shape, np.uint8), series, IMAGE)
     origin = read_source(tree, series, IMAGE)
     empty, files = [], {}
@@ -65,11 +65,9 @@ def export_masks(
     return {"empty": empty}, files
 
 
-def _arrange_slices(tree: SourceTree, slices: Sequence[Sequence[Any]], repairs: Sequence[str]) -> Series:
+def _arrange_own_slices(tree: SourceTree, slices: Sequence[Sequence[Any]], repairs: Sequence[str]) -> Series:
     """Return the slices of a volume in order; one that was interpolated has no voxels of its own."""
-    frames = {(name, index) for name, index in slices}
-    headers = read_series_headers(tree, list(dict.fromkeys(name for name, _ in slices)))
-    series = arrange([item for item in headers if (item.member.name, item.index) in frames], IMAGE, repairs)
+    series = arrange_slices(tree, slices, repairs)
     if series.repairs:
         message = f"{IMAGE} was interpolated when it was read: no voxel of the mask is one of its slices'"
         raise CaseError(f"REPAIRED_{series.repairs[0]}", message, _STEP)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.archive.dicom_attributes import Vector
-from pipeline.archive.dicom_headers import SliceHeader
+from pipeline.archive.dicom.attributes import Vector
+from pipeline.archive.dicom.headers import SliceHeader
 from pipeline.arrays import Float64Array
 from pipeline.errors import CaseError
 
@@ -42,7 +42,7 @@ class Series:
         slices: Headers, one per slice.
         step_mm: Distance between slices: the mean, or the median where `repairs` makes it uniform.
         copies: Exact copies of a slice that were left out.
-        repairs: What `pipeline.archive.dicom_repair` has to do to the decoded slices, by reason code.
+        repairs: What `pipeline.archive.dicom.repair` has to do to the decoded slices, by reason code.
     """
 
     slices: tuple[SliceHeader, ...]

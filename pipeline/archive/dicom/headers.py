@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.archive.dicom_attributes import Vector, integer_of, numbers_of, quiet, text_of, value_of
+from pipeline.archive.dicom.attributes import Vector, integer_of, numbers_of, quiet, text_of, value_of
 from pipeline.archive.members import Member
 from pipeline.errors import CaseError
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.archive.dicom_kinds import SEGMENTATION
+from pipeline.archive.dicom.kinds import SEGMENTATION
 from pipeline.archive.source_tree import FileState, pack_states, unpack_states
 
 

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.archive.dicom_attributes import integer_of, quiet, text_of, value_of
-from pipeline.archive.dicom_seg import has_liver
+from pipeline.archive.dicom.attributes import integer_of, quiet, text_of, value_of
+from pipeline.archive.dicom.seg import has_liver
 
 if TYPE_CHECKING:
     import pydicom

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from pipeline.archive.dicom_case import pack_json
-from pipeline.archive.dicom_inventory import FoundSeries, Inventory
-from pipeline.archive.dicom_kinds import hash_text
+from pipeline.archive.dicom.case import pack_json
+from pipeline.archive.dicom.inventory import FoundSeries, Inventory
+from pipeline.archive.dicom.kinds import hash_text
 from pipeline.archive.ircad import is_liver_tumor
 from pipeline.archive.source_tree import ZIP_MARK, FileState
 from pipeline.archive.steady_file import try_again

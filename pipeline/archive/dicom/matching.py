@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipeline.archive.dicom_inventory import FoundSeries, Inventory
-from pipeline.archive.dicom_kinds import hash_text
+from pipeline.archive.dicom.inventory import FoundSeries, Inventory
+from pipeline.archive.dicom.kinds import hash_text
 from pipeline.archive.labels import STUDY_KEYS, StudyLabel
 from pipeline.archive.site_key import SiteKey
 from pipeline.errors import CaseError, RefusedInputError

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.archive.dicom_attributes import Vector
-from pipeline.archive.dicom_geometry import Series, slice_normal
+from pipeline.archive.dicom.attributes import Vector
+from pipeline.archive.dicom.geometry import Series, slice_normal
 from pipeline.arrays import Float64Array
 
 AIR_HU = -1024

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.archive.dicom_attributes import dicom_errors, integer_of, numbers_of, parse, quiet, text_of, value_of
-from pipeline.archive.dicom_geometry import STEP_TOLERANCE_MM, Series, slice_normal
+from pipeline.archive.dicom.attributes import dicom_errors, integer_of, numbers_of, parse, quiet, text_of, value_of
+from pipeline.archive.dicom.geometry import STEP_TOLERANCE_MM, Series, slice_normal
 from pipeline.arrays import UInt8Array
 from pipeline.errors import CaseError
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline import __version__
-from pipeline.archive.dicom_attributes import dicom_errors
-from pipeline.archive.dicom_geometry import slice_normal
-from pipeline.archive.dicom_seg_segments import Code, Content, Segment
+from pipeline.archive.dicom.attributes import dicom_errors
+from pipeline.archive.dicom.geometry import slice_normal
+from pipeline.archive.dicom.seg_segments import Code, Content, Segment
 from pipeline.arrays import Float64Array, UInt8Array
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Source:
     """The CT that a segmentation refers to.
 
     Args:
-        images: One dataset per slice, or an enhanced object of these slices, as `pipeline.archive.dicom_sources`
+        images: One dataset per slice, or an enhanced object of these slices, as `pipeline.archive.dicom.sources`
             prepares them.
         frames: Number of each slice among the frames of the enhanced object's file; empty for other files.
         patient: Dataset with the attributes of `PATIENT_KEYWORDS`.

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.archive.cases import CaseSource
-from pipeline.archive.dicom_case import pack_json
-from pipeline.archive.dicom_inventory import FoundSeries, Inventory
-from pipeline.archive.dicom_matching import Match
+from pipeline.archive.dicom.case import pack_json
+from pipeline.archive.dicom.inventory import FoundSeries, Inventory
+from pipeline.archive.dicom.matching import Match
 from pipeline.archive.labels import VolumeLabel
 from pipeline.archive.quarantine import Rejection
 from pipeline.archive.site_key import SiteKey

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.archive.checks import require_contrast, require_spacing, to_hu
-from pipeline.archive.dicom_attributes import dicom_errors, parse, quiet
-from pipeline.archive.dicom_geometry import Series, arrange, slice_normal
-from pipeline.archive.dicom_headers import HEADER_KEYWORDS, PIXEL_KEYWORDS, SliceHeader, read_headers
-from pipeline.archive.dicom_repair import mend
+from pipeline.archive.dicom.attributes import dicom_errors, parse, quiet
+from pipeline.archive.dicom.geometry import Series, arrange, slice_normal
+from pipeline.archive.dicom.headers import HEADER_KEYWORDS, PIXEL_KEYWORDS, SliceHeader, read_headers
+from pipeline.archive.dicom.repair import mend
 from pipeline.archive.members import Member
 from pipeline.arrays import BoolArray, Int16Array
 from pipeline.errors import CaseError

@@ -10,9 +10,9 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.archive.dicom_attributes import parse, quiet, text_of
-from pipeline.archive.dicom_geometry import Series
-from pipeline.archive.dicom_seg_writer import PATIENT_KEYWORDS, Source
+from pipeline.archive.dicom.attributes import parse, quiet, text_of
+from pipeline.archive.dicom.geometry import Series
+from pipeline.archive.dicom.seg_writer import PATIENT_KEYWORDS, Source
 from pipeline.archive.source_tree import SourceTree
 from pipeline.errors import CaseError
 

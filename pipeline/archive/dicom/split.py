@@ -14,8 +14,8 @@ from operator import attrgetter
 
 import numpy as np
 
-from pipeline.archive.dicom_geometry import STEP_TOLERANCE_MM, Series, arrange, slice_normal
-from pipeline.archive.dicom_headers import SliceHeader
+from pipeline.archive.dicom.geometry import STEP_TOLERANCE_MM, Series, arrange, slice_normal
+from pipeline.archive.dicom.headers import SliceHeader
 from pipeline.errors import CaseError
 
 MAJORITY = 0.9

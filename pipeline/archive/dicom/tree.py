@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipeline.archive.dicom_attributes import is_dicom, parse, quiet, text_of
-from pipeline.archive.dicom_headers import HEADER_KEYWORDS, SliceHeader, read_headers
-from pipeline.archive.dicom_kinds import (
+from pipeline.archive.dicom.attributes import is_dicom, parse, quiet, text_of
+from pipeline.archive.dicom.geometry import Series, arrange
+from pipeline.archive.dicom.headers import HEADER_KEYWORDS, SliceHeader, read_headers
+from pipeline.archive.dicom.kinds import (
     IDENTIFIERS,
     KIND_KEYWORDS,
     SEGMENTATION,
@@ -24,7 +25,7 @@ from pipeline.archive.dicom_kinds import (
     hash_text,
     is_image,
 )
-from pipeline.archive.dicom_split import Part, split_series
+from pipeline.archive.dicom.split import Part, split_series
 from pipeline.archive.members import Member, is_junk
 from pipeline.archive.sandbox_child import Result
 from pipeline.archive.source_tree import FileState, SourceTree, is_zip_name
@@ -160,6 +161,22 @@ def _describe_part(part: Part) -> dict[str, Any]:
     """Return a volume's slices as JSON values."""
     slices = [[header.member.name, header.index] for header in part.series.slices]
     return {"name": part.name, "slices": slices, "step_mm": part.series.step_mm}
+
+
+def arrange_slices(tree: SourceTree, slices: Sequence[Sequence[Any]], repairs: Sequence[str]) -> Series:
+    """Read the headers of a volume's slices again and return them in order.
+
+    Args:
+        tree: The archive.
+        slices: File and frame of each slice.
+        repairs: As `arrange`.
+
+    Raises:
+        CaseError: As `arrange` and `read_series_headers`.
+    """
+    frames = {(name, index) for name, index in slices}
+    headers = read_series_headers(tree, list(dict.fromkeys(name for name, _ in slices)))
+    return arrange([item for item in headers if (item.member.name, item.index) in frames], IMAGE, repairs)
 
 
 @quiet()

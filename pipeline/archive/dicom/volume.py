@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.archive.checks import paste_on_grid, require_liver_hu, require_same_grid, to_labels
-from pipeline.archive.dicom_geometry import Series, arrange
-from pipeline.archive.dicom_seg import decode_liver
-from pipeline.archive.dicom_series import decode_hu, decode_mask, read_series, to_volume
-from pipeline.archive.dicom_tree import IMAGE, read_series_headers
+from pipeline.archive.dicom.geometry import Series
+from pipeline.archive.dicom.seg import decode_liver
+from pipeline.archive.dicom.series import decode_hu, decode_mask, read_series, to_volume
+from pipeline.archive.dicom.tree import IMAGE, arrange_slices
 from pipeline.archive.members import Member, read_file
 from pipeline.archive.nifti import read_nifti
 from pipeline.archive.sandbox_child import Result
@@ -40,7 +40,7 @@ def read_volume(
     Args:
         source: URI of the archive.
         slices: File and frame of each slice.
-        mask: Where the liver is, as `pipeline.archive.dicom_masks` says it; empty if nothing says it.
+        mask: Where the liver is, as `pipeline.archive.dicom.masks` says it; empty if nothing says it.
         repairs: As `arrange`.
         liver_value: The liver in a NIfTI mask of many organs; 0 for a mask of 0, 1 and 2.
 
@@ -53,9 +53,7 @@ def read_volume(
             `MASK_VALUES`, `MASK_SHAPE_MISMATCH` or `MASK_GEOMETRY_MISMATCH`.
     """
     tree, content = SourceTree(source), hashlib.sha256()
-    frames = {(name, index) for name, index in slices}
-    headers = read_series_headers(tree, list(dict.fromkeys(name for name, _ in slices)))
-    series = arrange([item for item in headers if (item.member.name, item.index) in frames], IMAGE, repairs)
+    series = arrange_slices(tree, slices, repairs)
     hu, geometry = decode_hu(series, IMAGE, content.update)
     notes = [*_series_notes(series), *_clip_padding(hu)]
     arrays: dict[str, NDArray[Any]] = {"hu": hu}
