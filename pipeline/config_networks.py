@@ -164,8 +164,10 @@ class SegmenterConfig:
     """Standard deviation of the Gaussian that smooths the predicted probability across slices; 0 does not."""
     couinaudnet_share: float = 0.0
     """Share of CouinaudNet's probability, seen in the whole liver, in the mean with the segmenter's."""
-    minimum_relative_hu: float = -1000.0
-    """What is darker than the liver's median by more than this is fat or gas, no tumor."""
+    lesion_peak: float = 0.0
+    """Probability that a lesion reaches somewhere; connected findings that do not are no tumor."""
+    lesion_relative_hu: float = -1000.0
+    """A lesion whose mean is darker than the liver's median by more than this is fat or gas, no tumor."""
     fill_holes: bool = False
     """What a tumor encloses on a slice belongs to it, such as a necrotic core."""
     threshold: float = 0.5
@@ -188,6 +190,7 @@ class SegmenterConfig:
         actors = self.prediction_actors
         require(actors >= 0, f"segmenter.prediction_actors: not negative, got {actors}")
         require(0 < self.threshold < 1, f"segmenter.threshold: in (0, 1), got {self.threshold}")
+        require(0 <= self.lesion_peak <= 1, f"segmenter.lesion_peak: in [0, 1], got {self.lesion_peak}")
         for name in ("synthetic_copies", "context_slices", "smoothing_mm"):
             require(getattr(self, name) >= 0, f"segmenter.{name}: not negative, got {getattr(self, name)}")
         require(

@@ -1,4 +1,4 @@
-"""The segmenter and CouinaudNet together: shares of the mean, dark tissue, and CouinaudNet in the whole liver."""
+"""The segmenter and CouinaudNet together: shares of the mean, lesions that stay, and CouinaudNet in the whole liver."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from pipeline.models import checkpoint
 from pipeline.prediction import TumorSpotter
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.dataset import NetworkInput, read_liver_slices
-from pipeline.segmenter.ensemble import combine_probabilities, find_dark, spot_whole_liver
+from pipeline.segmenter.ensemble import combine_probabilities, spot_whole_liver, subtract_median
 from pipeline.training import make_optimizer
 
 from .couinaudnet_cases import HEIGHT, WIDTH, draw_couinaud_map, tiny_config, write_case
@@ -24,28 +24,49 @@ def slices_of(shape):
     )
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.0, [0.2, 0.8, 0, 0]), (0.25, [0.4, 0.6, 0, 0.25])])
-def test_mean_of_both_networks_where_it_is_not_dark(share, expected):
+@pytest.mark.parametrize(("share", "expected"), [(0.0, [0.2, 0.8, 0.9, 0]), (0.25, [0.4, 0.6, 0.9, 0.25])])
+def test_mean_of_both_networks(share, expected):
     segmented, spotted = four_pixels(0.2, 0.8, 0.9, 0.0), four_pixels(1.0, 0.0, 0.9, 1.0)
-    dark = four_pixels(0, 0, 1, 0) > 0
     config = SegmenterConfig(couinaudnet_share=share)
-    mean = combine_probabilities(segmented, spotted, dark, slices_of((1, 1, 4)), config)
+    mean = combine_probabilities(segmented, spotted, four_pixels(0, 0, 0, 0), slices_of((1, 1, 4)), config)
     np.testing.assert_allclose(mean.ravel(), expected, atol=1e-6)
-    alone = combine_probabilities(segmented, None, dark, slices_of((1, 1, 4)), config)
-    np.testing.assert_allclose(alone.ravel(), [0.2, 0.8, 0, 0], atol=1e-6)
+    alone = combine_probabilities(segmented, None, four_pixels(0, 0, 0, 0), slices_of((1, 1, 4)), config)
+    np.testing.assert_allclose(alone.ravel(), segmented.ravel(), atol=1e-6)
+
+
+def test_a_lesion_stays_that_reaches_the_peak_and_is_not_dark_on_the_mean():
+    config = SegmenterConfig(lesion_peak=0.6, lesion_relative_hu=-80.0, threshold=0.4)
+    probability = np.float32([[[0.5, 0.7, 0.2, 0.5, 0.5, 0, 0.9, 0.9]], [[0.1, 0, 0.5, 0, 0, 0, 0, 0]]])
+    relative_hu = np.float32([[[-90, -60, 0, 0, 0, 0, -90, -90]], [[0, 0, -70, 0, 0, 0, 0, 0]]])
+    slices = slices_of(probability.shape)
+    expected = np.float32([[[0.5, 0.7, 0.2, 0.5, 0.5, 0, 0, 0]], [[0.1, 0, 0.5, 0, 0, 0, 0, 0]]])
+    np.testing.assert_array_equal(combine_probabilities(probability, None, relative_hu, slices, config), expected)
+    slices.slice_index[1] = 3  # now the slices do not touch: of the first lesion only its own half is left
+    expected[0, 0, 3:5] = expected[1, 0, 2] = 0
+    np.testing.assert_array_equal(combine_probabilities(probability, None, relative_hu, slices, config), expected)
+
+
+def test_without_limits_every_lesion_stays_and_none_is_no_error():
+    nothing = np.zeros((2, 3, 4), np.float32)
+    np.testing.assert_array_equal(
+        combine_probabilities(nothing, None, nothing, slices_of(nothing.shape), SegmenterConfig()), nothing
+    )
+    weak_and_dark = np.full((1, 1, 4), 0.5, np.float32)
+    kept = combine_probabilities(weak_and_dark, None, four_pixels(*4 * [-300]), slices_of((1, 1, 4)), SegmenterConfig())
+    np.testing.assert_array_equal(kept, weak_and_dark)
 
 
 def test_what_a_tumor_encloses_reaches_the_threshold_inside_the_liver():
     segmented = np.full((1, 5, 5), 0.1, np.float32)
     segmented[0, 1:4, 1:4] = 0.9
     segmented[0, 2, 2] = 0.2
-    dark, config = np.zeros(segmented.shape, bool), SegmenterConfig(fill_holes=True, threshold=0.4)
+    flat, config = np.zeros_like(segmented), SegmenterConfig(fill_holes=True, threshold=0.4)
     slices = slices_of(segmented.shape)
     expected = segmented.copy()
     expected[0, 2, 2] = 0.4
-    np.testing.assert_array_equal(combine_probabilities(segmented, None, dark, slices, config), expected)
+    np.testing.assert_array_equal(combine_probabilities(segmented, None, flat, slices, config), expected)
     slices.liver_mask[0, 2, 2] = False
-    np.testing.assert_array_equal(combine_probabilities(segmented, None, dark, slices, config), segmented)
+    np.testing.assert_array_equal(combine_probabilities(segmented, None, flat, slices, config), segmented)
 
 
 def test_share_needs_a_couinaudnet():
@@ -79,9 +100,9 @@ def test_spotter_sees_the_whole_liver_and_every_slice_with_its_neighbors(run):
     assert np.abs(again[4] - probability[4]).max() > 1 / 255
 
 
-def test_dark_is_relative_to_the_median_of_the_liver(run):
+def test_hu_are_relative_to_the_median_of_the_liver(run):
     config = tiny_config(run.uri)
     rows = read_liver_slices(run, write_case(run, "case", slices=1), config)
-    assert not find_dark(rows, config.grid, SegmenterConfig()).any()
-    dark = find_dark(rows, config.grid, SegmenterConfig(minimum_relative_hu=-80.0))
-    assert np.array_equal(dark[0], draw_couinaud_map() == 0)
+    relative_hu = subtract_median(rows, config.grid)
+    assert relative_hu.dtype == np.float32
+    assert (relative_hu[0][draw_couinaud_map() == 0] == config.grid.window_low_hu - rows["liver_median_hu"][0]).all()

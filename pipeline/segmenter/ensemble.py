@@ -1,14 +1,15 @@
-"""The segmenter and CouinaudNet together: the mean of their probabilities without dark tissue, smoothed along z.
+"""The segmenter and CouinaudNet together: the mean of their probabilities, smoothed along z, lesion by lesion.
 
 The two networks fail in different ways. CouinaudNet has seen synthetic tumors of all kinds but no real one: it misses
 little and finds too much. The segmenter has seen the real tumors that the pseudo masks hold, and misses other kinds.
+In their mean a lesion is outlined where either sees it, and counts as one where both agree in a part of it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pipeline.arrays import BoolArray, Float32Array
+from pipeline.arrays import BoolArray, Float32Array, Int32Array
 from pipeline.config import GridConfig, SegmenterConfig
 from pipeline.holes import fill_holes
 from pipeline.intensity import gray_to_hu
@@ -16,6 +17,10 @@ from pipeline.labeled_slices import stack_neighbors
 from pipeline.prediction import TumorSpotter
 from pipeline.segmenter.dataset import NetworkInput, Rows
 from pipeline.segmenter.prediction import smooth_across_slices
+from pipeline.slabs import fill_gaps
+
+TOUCHING = np.ones((3, 3, 3))
+"""Voxels that share a corner belong to one lesion."""
 
 
 def spot_whole_liver(spotter: TumorSpotter, rows: Rows) -> Float32Array:
@@ -34,36 +39,72 @@ def spot_whole_liver(spotter: TumorSpotter, rows: Rows) -> Float32Array:
     return (levels / 255).astype(np.float32)
 
 
-def find_dark(rows: Rows, grid: GridConfig, config: SegmenterConfig) -> BoolArray:
-    """Return what is darker than the liver's median by more than the settings allow for a tumor, shape (n, H, W)."""
+def subtract_median(rows: Rows, grid: GridConfig) -> Float32Array:
+    """Return HU minus the liver's median of liver slices as `read_liver_slices` gives them, shape (n, H, W)."""
     hu = gray_to_hu(rows["image"], grid.window_low_hu, grid.window_high_hu)
-    dark: BoolArray = hu - rows["liver_median_hu"][:, None, None] < config.minimum_relative_hu
-    return dark
+    return hu - rows["liver_median_hu"].astype(np.float32)[:, None, None]
 
 
 def combine_probabilities(
     segmented: Float32Array,
     spotted: Float32Array | None,
-    dark: BoolArray,
+    relative_hu: Float32Array,
     slices: NetworkInput,
     config: SegmenterConfig,
 ) -> Float32Array:
     """Return the tumor probability that is thresholded.
 
+    With p the mean of both, smoothed along z: voxels with p >= `threshold` that share corners are a lesion, along with
+    what it encloses on a slice. One stays if its highest p reaches `lesion_peak` and its mean of `relative_hu` reaches
+    `lesion_relative_hu`: the core of a tumor may be as dark as the partial volume of fat, but not the whole of it.
+
     Args:
         segmented: The segmenter's, shape (n, H, W).
         spotted: CouinaudNet's, same shape; None without one.
-        dark: Where there is no tumor, same shape.
+        relative_hu: HU minus the liver's median, same shape.
         slices: The volume.
-        config: `couinaudnet_share` of the mean, `smoothing_mm`, and whether to `fill_holes`.
+        config: `couinaudnet_share` of the mean, `smoothing_mm`, `fill_holes`, and what a lesion must reach.
 
     Returns:
-        float32, shape (n, H, W); at least the threshold in what is filled.
+        float32, shape (n, H, W): p, but at least the threshold in what is filled, and 0 in lesions that do not stay.
     """
     share = np.float32(config.couinaudnet_share)
     mean = segmented if spotted is None else (1 - share) * segmented + share * spotted
-    probability = smooth_across_slices(np.where(dark, np.float32(0), mean), slices, config.smoothing_mm)
-    if not config.fill_holes:
-        return probability
-    filled = fill_holes(probability >= config.threshold, slices.liver_mask)
-    return np.where(filled, np.maximum(probability, np.float32(config.threshold)), probability)
+    probability = smooth_across_slices(mean, slices, config.smoothing_mm)
+    found = probability >= config.threshold
+    if config.fill_holes:
+        found = fill_holes(found, slices.liver_mask)
+        probability = np.where(found, np.maximum(probability, np.float32(config.threshold)), probability)
+    dropped = found & ~select_lesions(found, probability, relative_hu, slices.slice_index, config)
+    return np.where(dropped, np.float32(0), probability)
+
+
+def select_lesions(
+    found: BoolArray,
+    probability: Float32Array,
+    relative_hu: Float32Array,
+    slice_index: Int32Array,
+    config: SegmenterConfig,
+) -> BoolArray:
+    """Return the lesions that reach `lesion_peak` somewhere and `lesion_relative_hu` on the mean.
+
+    Args:
+        found: All lesions, shape (n, H, W).
+        probability: Tumor probability, same shape.
+        relative_hu: HU minus the liver's median, same shape.
+        slice_index: Ascending z indices, shape (n,), n >= 1; slices that are not next to each other share no lesion.
+        config: Both limits.
+
+    Returns:
+        Same shape.
+    """
+    from scipy import ndimage
+
+    lesions, count = ndimage.label(fill_gaps(found, slice_index), TOUCHING)
+    lesions = lesions[slice_index - slice_index[0]]
+    numbers = np.arange(1, count + 1)
+    peak = ndimage.maximum(probability, lesions, numbers)
+    darkness = ndimage.mean(relative_hu, lesions, numbers)
+    stays = (np.asarray(peak) >= config.lesion_peak) & (np.asarray(darkness) >= config.lesion_relative_hu)
+    selected: BoolArray = np.append(False, stays)[lesions]
+    return selected
