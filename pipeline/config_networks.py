@@ -131,6 +131,9 @@ class SegmenterConfig:
     all, only volumes without a tumor and their copies with synthetic ones."""
     synthetic_copies: int = 0
     """Copies of each training volume without a tumor, each with other synthetic tumors and their masks."""
+    synthetic_tissue: Literal["volumes", "regions"] = "volumes"
+    """`volumes`: as above. `regions`: the other volumes are copied, too, with synthetic tumors that begin in segments
+    which their label does not name, beside what their own masks show."""
     context_slices: int = 0
     """Neighbor slices on each side that the `2d` network sees beside a slice, as further channels."""
     epochs: int = 1000

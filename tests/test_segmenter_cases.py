@@ -37,6 +37,12 @@ def test_only_volumes_without_a_tumor_are_copied():
     assert names(COHORT, synthetic_copies=2) == ["a", "b", "b+1", "b+2", "c"]
 
 
+def test_copies_of_other_volumes_need_a_segment_that_their_label_spares():
+    everywhere = replace(row("d"), image_label=(True,) * 8)
+    settings = {"synthetic_copies": 1, "synthetic_tissue": "regions"}
+    assert names([*COHORT, everywhere], **settings) == ["a", "a+1", "b", "b+1", "c", "c+1", "d"]
+
+
 def test_without_labels_only_volumes_without_a_tumor_are_taken():
     assert names(COHORT, labels="none", synthetic_copies=1) == ["b", "b+1"]
 
@@ -94,7 +100,7 @@ def paint(copy=1, seed=0):
     liver = np.stack([disc(16, 24, 13)] * len(INDEX))
     gray = np.where(liver, 160, 40).astype(np.uint8) + np.arange(6, dtype=np.uint8)[:, None, None]
     case = TrainingCase(row("b", healthy=True), copy)
-    return gray, liver, *paint_tumors(gray, liver, INDEX, case, copy_generator(seed, case), GRID, SMALL)
+    return gray, liver, *paint_tumors(gray, liver, liver, INDEX, case, copy_generator(seed, case), GRID, SMALL)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -121,6 +127,37 @@ def test_copy_is_the_same_whenever_it_is_made_and_no_other():
     np.testing.assert_array_equal(first[3], again[3])
     assert not np.array_equal(first[3], other_copy[3])
     assert not np.array_equal(first[3], other_seed[3])
+
+
+def test_tumors_begin_at_centers_and_spare_what_is_not_healthy():
+    _, liver, _, anywhere = paint()
+    centers, healthy = liver.copy(), liver.copy()
+    centers[:, :, 20:] = False  # columns from 20 on hold no center, columns from 14 to 16 are ill
+    healthy[:, :, 14:17] = False
+    case, gray = TrainingCase(row("b")), np.full(liver.shape, 160, np.uint8)
+    rng = copy_generator(0, case)
+    painted, tumor = paint_tumors(gray, healthy, centers, INDEX, case, rng, GRID, SMALL)
+    assert tumor.any()
+    assert anywhere[:, :, 32:].any()  # 12 columns away: more than the largest radius of these tumors
+    assert not tumor[:, :, 32:].any()
+    assert not (tumor | (painted != gray))[:, :, 14:17].any()
+    _, nothing = paint_tumors(gray, healthy, np.zeros_like(liver), INDEX, case, rng, GRID, SMALL)
+    assert not nothing.any()
+
+
+def test_copy_of_a_labeled_volume_keeps_its_label_and_has_tumors_elsewhere(tmp_path):
+    run, config = RunFolder(str(tmp_path)), tiny_config(tmp_path, synthetic_copies=1, synthetic_tissue="regions")
+    volume, _, _ = write_case(run, "sick")
+    other_segment = replace(volume, image_label=(False, True) + (False,) * 6)  # the map is of segment 1
+    for copy in (0, 1):
+        export_case(run, TrainingCase(other_segment, copy), config)
+    folders = SegmenterFolders.of(run)
+    own, both = (sitk.GetArrayFromImage(sitk.ReadImage(str(folders.label(name)))) > 0 for name in ("sick", "sick+1"))
+    image, copied = (sitk.GetArrayFromImage(sitk.ReadImage(str(folders.image(name)))) for name in ("sick", "sick+1"))
+    assert own.any()
+    assert (both & ~own).any()
+    assert both[own].all()
+    np.testing.assert_array_equal(image[own], copied[own])
 
 
 def test_exported_copy_differs_from_its_volume_where_its_label_says(tmp_path):

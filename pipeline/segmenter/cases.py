@@ -29,11 +29,12 @@ class TrainingCase:
 
 
 def list_cases(volumes: Sequence[VolumeRow], config: SegmenterConfig) -> list[TrainingCase]:
-    """Return the cases that a segmenter is trained on, healthy volumes followed by their copies.
+    """Return the cases that a segmenter is trained on, each volume followed by its copies.
 
     Args:
         volumes: The training volumes.
-        config: Kind of labels, and how many copies.
+        config: Kind of labels, how many copies, and of which volumes; one whose label names all segments has no place
+            for a synthetic tumor.
 
     Raises:
         RefusedInputError: If there is no such volume, or one without the reference that it needs.
@@ -50,6 +51,9 @@ def list_cases(volumes: Sequence[VolumeRow], config: SegmenterConfig) -> list[Tr
                 f"segmenter.labels: {len(bare)} of {len(taken)} training volumes name a segment but have no reference:"
                 f" {', '.join(bare)}"
             )
+    regions = config.synthetic_tissue == "regions"
     return [  # the volumes themselves stay: tissue without any tumor must be seen, too
-        TrainingCase(volume, copy) for volume in taken for copy in range(1 + config.synthetic_copies * volume.healthy)
+        TrainingCase(volume, copy)
+        for volume in taken
+        for copy in range(1 + config.synthetic_copies * (volume.healthy or (regions and not all(volume.image_label))))
     ]

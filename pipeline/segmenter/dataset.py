@@ -109,7 +109,12 @@ def export_case(run: RunFolder, case: TrainingCase, config: PipelineConfig) -> N
     label = read_label(run, case.volume, config, index)
     if case.copy:
         liver_mask, rng = rows["couinaud_map"] > 0, copy_generator(config.seed, case)
-        rows["image"], label = paint_tumors(rows["image"], liver_mask, index, case, rng, config.grid, config.synthesis)
+        centers = liver_mask & ~np.append(False, case.volume.label_array())[rows["couinaud_map"]]
+        healthy = liver_mask & ~label
+        rows["image"], painted = paint_tumors(
+            rows["image"], healthy, centers, index, case, rng, config.grid, config.synthesis
+        )
+        label |= painted
     slices = normalize_slices(rows, case.volume, config)
     for channel, stack in enumerate(stack_channels(slices.image, index, config.segmenter.context_slices)):
         _write_image(stack, slices.spacing_mm, folders.image(case.case_id, channel))

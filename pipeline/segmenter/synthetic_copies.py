@@ -1,4 +1,4 @@
-"""Copies of healthy volumes with three-dimensional synthetic tumors, after Hu et al. (CVPR 2023)."""
+"""Copies of volumes with three-dimensional synthetic tumors in healthy tissue, after Hu et al. (CVPR 2023)."""
 
 from __future__ import annotations
 
@@ -24,18 +24,20 @@ def copy_generator(seed: int, case: TrainingCase) -> np.random.Generator:
 
 def paint_tumors(
     image: UInt8Array,
-    liver_mask: BoolArray,
+    healthy: BoolArray,
+    centers: BoolArray,
     slice_index: Int32Array,
     case: TrainingCase,
     rng: np.random.Generator,
     grid: GridConfig,
     synthesis: SynthesisConfig,
 ) -> tuple[UInt8Array, BoolArray]:
-    """Paint 1 to `MAXIMUM_TUMORS` tumors anywhere in the liver, each going on along z as far as it reaches.
+    """Paint 1 to `MAXIMUM_TUMORS` tumors into healthy tissue, each going on along z as far as it reaches.
 
     Args:
         image: Gray values of the liver slices, shape (n, H, W); not changed.
-        liver_mask: Shape (n, H, W), at least one pixel.
+        healthy: Where they may be, shape (n, H, W).
+        centers: Where their centers may be, same shape; without a pixel there will be no tumor.
         slice_index: Ascending z indices, shape (n,).
         case: The copy; names spacing and median of its volume.
         rng: Generator of the copy.
@@ -43,17 +45,18 @@ def paint_tumors(
         synthesis: Sizes of the tumors.
 
     Returns:
-        Gray values, which differ only in the liver, and the mask of the tumors.
+        Gray values, which differ only in `healthy`, and the mask of the tumors.
     """
-    liver = fill_gaps(liver_mask, slice_index)
+    tissue = fill_gaps(healthy, slice_index)
     hu = fill_gaps(gray_to_hu(image, grid.window_low_hu, grid.window_high_hu), slice_index)
-    tumor_mask = np.zeros_like(liver)
+    tumor_mask = np.zeros_like(tissue)
     spacing_mm = (case.volume.spacing_mm[0], grid.spacing_mm)
     median = case.volume.liver_median_hu
-    places = rng.choice(np.flatnonzero(liver), int(rng.integers(1, MAXIMUM_TUMORS + 1)))
-    for center in np.stack(np.unravel_index(places, liver.shape), axis=1):
+    candidates, count = np.flatnonzero(fill_gaps(centers, slice_index)), int(rng.integers(1, MAXIMUM_TUMORS + 1))
+    places = rng.choice(candidates, count if len(candidates) else 0)
+    for center in np.stack(np.unravel_index(places, tissue.shape), axis=1):
         tumor = draw_textured_tumor(rng, center[None], median, spacing_mm, synthesis)
-        hu, painted = tumor.paint(hu, liver)
+        hu, painted = tumor.paint(hu, tissue)
         tumor_mask |= painted
     rows = slice_index - slice_index[0]
     return window_to_gray(hu[rows], grid.window_low_hu, grid.window_high_hu), tumor_mask[rows]
