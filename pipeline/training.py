@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn, optim
 
 from pipeline.config import CouinaudNetConfig
+from pipeline.models.shared_batch import sum_over_workers
 from pipeline.training_batches import TrainingBatch
 
 TUMOR_INPAINTING_WEIGHT = 5.0
@@ -59,13 +60,14 @@ def compute_losses(inpainted: Tensor, logits: Tensor, batch: TrainingBatch, conf
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Return the weighted mean; 0 where all weights are 0."""
-    return (values * weight).sum() / weight.sum().clamp(min=1.0)
+    """Return the weighted mean over the batch of all workers; 0 where all weights are 0."""
+    total, weights = sum_over_workers(torch.stack([(values * weight).sum(), weight.sum()]))
+    return total / weights.clamp(min=1.0)
 
 
 def soft_dice(probability: Tensor, target: Tensor) -> Tensor:
-    """Return the Dice of probabilities and a 0/1 target, pooled over the batch; 1 if both are empty."""
-    overlap, size = (probability * target).sum(), probability.sum() + target.sum()
+    """Return the Dice of probabilities and a 0/1 target, pooled over the batch of all workers; 1 if both are empty."""
+    overlap, size = sum_over_workers(torch.stack([(probability * target).sum(), probability.sum() + target.sum()]))
     return (2 * overlap + 1) / (size + 1)
 
 
@@ -83,7 +85,7 @@ def learning_rate(config: CouinaudNetConfig, progress: float) -> float:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What is recorded of a step: its losses, and the pixel counts from which an epoch's Dice is made."""
+    """What is recorded of a step, over the batch of all workers: losses, and pixel counts for an epoch's Dice."""
 
     inpainting: float
     cross_entropy: float
@@ -115,12 +117,13 @@ def train_step(
     optimizer.step()
     found = (logits.detach() >= 0) & (batch.judged_mask > 0)
     target = (batch.tumor_mask > 0) & (batch.judged_mask > 0)
+    overlap, size = sum_over_workers(torch.stack([(found & target).sum(), found.sum() + target.sum()]))
     return StepResult(
         inpainting=float(losses.inpainting.detach()),
         cross_entropy=float(losses.cross_entropy.detach()),
         dice_loss=float(losses.dice.detach()),
-        overlap_px=float((found & target).sum()),
-        size_px=float(found.sum() + target.sum()),
+        overlap_px=float(overlap),
+        size_px=float(size),
     )
 
 

@@ -115,9 +115,10 @@ def test_more_stages_than_the_patch_allows_are_refused():
         override(planned(2), SegmenterConfig(patch_size=32, stages=6))
 
 
-def test_more_workers_than_a_batch_has_slices_are_refused():
-    with pytest.raises(RefusedInputError, match="4 cannot share a batch of 2"):
-        override(planned(2), SegmenterConfig(batch_size=2, num_workers=4))
+@pytest.mark.parametrize(("batch_size", "workers"), [(2, 4), (5, 2)])
+def test_workers_that_cannot_share_a_batch_equally_are_refused(batch_size, workers):
+    with pytest.raises(RefusedInputError, match=f"{workers} cannot share a batch of {batch_size} equally"):
+        override(planned(2), SegmenterConfig(batch_size=batch_size, num_workers=workers))
 
 
 def test_fingerprint_is_nnunets(folders, fingerprints):

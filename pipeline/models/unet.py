@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pipeline.models.shared_batch import SharedBatchNorm2d
+
 
 class UNet(nn.Module):
     """U-Net with two 3x3 convolutions per level, batch normalization and nearest up-sampling.
@@ -56,7 +58,7 @@ def _double_convolution(in_channels: int, out_channels: int) -> nn.Sequential:
     for channels in (in_channels, out_channels):
         layers += [
             nn.Conv2d(channels, out_channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels),
+            SharedBatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers)

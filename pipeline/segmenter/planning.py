@@ -175,8 +175,10 @@ def override(planned: dict[str, Any], config: SegmenterConfig) -> dict[str, Any]
         n_conv_per_stage_decoder=[2] * (stages - 1),
     )
     batch_size = config.batch_size or planned["batch_size"]
-    if batch_size < config.num_workers:
-        raise RefusedInputError(f"segmenter.num_workers: {config.num_workers} cannot share a batch of {batch_size}")
+    if batch_size % config.num_workers:
+        raise RefusedInputError(
+            f"segmenter.num_workers: {config.num_workers} cannot share a batch of {batch_size} equally"
+        )
     return {
         "inherits_from": config.configuration,
         "batch_size": batch_size,
