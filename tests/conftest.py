@@ -1,13 +1,16 @@
-"""Shared fixtures: one Ray cluster for the whole test run. No example of a property has a time limit of its own."""
+"""Shared fixtures: one Ray cluster and one run of the whole method. No example of a property has a time limit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from pipeline.config import RayConfig
+
+from .whole_run import Interruption, run_with_interruptions
 
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
@@ -20,3 +23,11 @@ def ray_cluster() -> Iterator[None]:
 
     with ray_session(RayConfig(cpus=2, object_store_mb=300)):
         yield
+
+
+@pytest.fixture(scope="session")
+def interrupted_run(tmp_path_factory: pytest.TempPathFactory) -> Interruption:
+    """The whole method on a tiny phantom cohort, with a driver and a training worker killed on the way."""
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("finds the worker through /proc")
+    return run_with_interruptions(tmp_path_factory.mktemp("interrupted"))

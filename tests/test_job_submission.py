@@ -15,11 +15,19 @@ from pathlib import Path
 import pytest
 
 from pipeline.run_folder import RunFolder
-from pipeline.slabs import read_volume_rows
+
+from .whole_run import Run
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 START_DEADLINE_S = 90
+JOB_DEADLINE_S = 800
+RESULTS = (
+    *("slices/*/*.parquet", "image_labels/*/*.parquet", "probabilities/*/*.parquet", "pseudo_labels/*/*.parquet"),
+    *("couinaudnet/*.safetensors", "segmenter/*.safetensors", "predictions/*.nii.gz", "evaluation/*.*"),
+)
+"""All that a run is for, and all that it comes from; beside them are times and logs."""
+SURROUNDINGS = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 def free_port():
@@ -42,7 +50,7 @@ def status(url):
 def head(tmp_path):
     """A head node with token authentication, in a process group that the test alone ends."""
     port = free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment = {name: value for name, value in os.environ.items() if name not in SURROUNDINGS}
     environment |= {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
@@ -82,23 +90,23 @@ def submit(address, environment, *entrypoint):
     deadline = time.monotonic() + START_DEADLINE_S
     while True:
         result = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=JOB_DEADLINE_S, check=False
         )
         if "No available agent" not in result.stderr or time.monotonic() > deadline:
             return result
         time.sleep(1)
 
 
-def test_submitted_job_ingests_and_a_stranger_is_turned_away(head, tmp_path):
-    address, environment = head
-    run = tmp_path / "run"
-    cohort = ["--phantom.train-pathological", "1", "--phantom.train-healthy", "1", "--phantom.test", "0"]
-    job = ["python", "-m", "jobs.ingest", "--run", str(run), "--config", "demo", *cohort]
+def test_submitted_method_equals_a_local_run_and_a_stranger_is_turned_away(head, interrupted_run, tmp_path):
+    (address, environment), local = head, interrupted_run.run
+    run = Run(tmp_path / "run")
+    job = ["python", "-m", "jobs.run_all", "--run", str(run.folder), "--config", str(run.config)]
     result = submit(address, environment, *job)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    assert len(read_volume_rows(RunFolder(str(run)))) == 2
-    assert not RunFolder(str(run)).names("running")
-    result = submit(address, environment, "python", "-m", "jobs.check_cluster", "--run", str(run))
+    assert not RunFolder(str(run.folder)).names("running")
+    assert run.hashes(*RESULTS) == local.hashes(*RESULTS)
+    assert len(run.hashes("evaluation/*.*")) == 4
+    result = submit(address, environment, "python", "-m", "jobs.check_cluster", "--run", str(run.folder))
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    assert RunFolder(str(run)).read_json("check_cluster.json")["access"]["status"] in (401, 403)
+    assert RunFolder(str(run.folder)).read_json("check_cluster.json")["access"]["status"] in (401, 403)
     assert status(f"{address}/api/jobs/") in (401, 403)
