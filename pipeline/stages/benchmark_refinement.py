@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from pipeline.benchmarks.processes import BareProcesses
@@ -78,19 +78,22 @@ class RefinementFlows:
 
     def measure_time(self) -> Timings:
         """Time the stage on all CPUs and on one, as many bare processes, and the sweep, in turns."""
-        known = {volume.volume_id: volume for volume in self.volumes}
-        work = cut_work(self.volumes, self.config.grid.slab_length)
         self.sweep()
         cohort = StackedStatistics([read_statistics(self.run, volume) for volume in self.volumes])
+        others: dict[str, Callable[[], object]] = {
+            "ray_one_cpu": lambda: self.refine(tasks=1),
+            "sweep": self.sweep,
+            "points": lambda: cohort.evaluate(_THRESHOLDS, _SCALES),
+        }
+        return self.measure_against_processes(others)
+
+    def measure_against_processes(self, others: Mapping[str, Callable[[], object]] | None = None) -> Timings:
+        """Time the stage on all CPUs, as many bare processes, and perhaps other operations, in turns."""
+        known = {volume.volume_id: volume for volume in self.volumes}
+        work = cut_work(self.volumes, self.config.grid.slab_length)
         with BareProcesses(_cpus(), self.run, self.config, known, _niceness()) as processes:
-            operations: dict[str, Callable[[], object]] = {
-                "ray": self.refine,
-                "processes": lambda: processes.refine(work),
-                "ray_one_cpu": lambda: self.refine(tasks=1),
-                "sweep": self.sweep,
-                "points": lambda: cohort.evaluate(_THRESHOLDS, _SCALES),
-            }
-            return take_turns(operations, ROUNDS)
+            pair: dict[str, Callable[[], object]] = {"ray": self.refine, "processes": lambda: processes.refine(work)}
+            return take_turns({**pair, **(others or {})}, ROUNDS)
 
     def measure_memory(self) -> dict[str, float]:
         """Return the largest peak of a worker in MB at a sixteenth, a quarter and all of the cohort, and in depth."""
