@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 import time
 
@@ -22,12 +23,12 @@ pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 
 EPOCHS = 8
+CHECKPOINT_EVERY = 2
 
 
-def two_workers(folder):
-    return tiny_config(
-        folder, epochs=EPOCHS, iterations_per_epoch=30, base_features=8, num_workers=2, cpus_per_worker=0.5
-    )
+def two_workers(folder, **settings):
+    values = {"epochs": EPOCHS, "iterations_per_epoch": 30, "base_features": 8, "num_workers": 2}
+    return tiny_config(folder, **values, cpus_per_worker=0.5, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +42,12 @@ def trained(tmp_path_factory):
 
 
 def kill_one_worker(run, killed):
-    """Wait for a checkpoint and kill the last worker of the group."""
-    while len(read_history(run, SEGMENTER)) < 2:
+    """Wait for a checkpoint and kill the last worker of the group; keep the number of epochs of that moment."""
+    while (epochs := len(read_history(run, SEGMENTER))) < CHECKPOINT_EVERY + 1:
         time.sleep(0.05)
-    victim = training_workers()[-1]
-    victim.kill()
-    killed.append(victim.pid)
+    workers = training_workers()
+    workers[-1].kill()
+    killed.append((epochs, len(workers)))
 
 
 def training_workers():
@@ -63,13 +64,15 @@ def test_training_goes_on_from_a_checkpoint_after_a_worker_was_killed(tmp_path):
     run, killed = write_cohort(tmp_path), []
     killer = threading.Thread(target=kill_one_worker, args=(run, killed), daemon=True)
     killer.start()
-    assert train_segmenter.main(two_workers(tmp_path)) == EXIT_DONE
+    assert train_segmenter.main(two_workers(tmp_path, checkpoint_every=CHECKPOINT_EVERY)) == EXIT_DONE
     killer.join()
-    assert killed
+    ((epochs, workers),) = killed
+    assert workers == 2
     assert [row["epoch"] for row in read_history(run, SEGMENTER)] == list(range(EPOCHS))
     logs = sorted(run.local("segmenter", "nnUNet_results").rglob("training_log_*.txt"))
     assert len(logs) >= 2
-    assert "'epoch': 0," not in logs[-1].read_text()
+    first = int(re.search(r"'epoch': (\d+)", logs[-1].read_text()).group(1))
+    assert first >= epochs - CHECKPOINT_EVERY
 
 
 def test_curves_are_kept_and_the_rest_is_cleared(trained):
