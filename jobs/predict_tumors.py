@@ -21,7 +21,7 @@ def main(config: PipelineConfig) -> int:
         predicted = []
         if work:
             with ray_session(config.ray, step.run):
-                flow = predict_tumors(step.run, config, work_items(work))
+                flow = predict_tumors(step.run, config, work_items("predict_tumors", work))
                 predicted = list(step.progress(flow.iter_rows(), total=len(work), unit="slab"))
         return step.commit(taken=len(work), given=len(predicted), volumes=len(rows))
 

@@ -22,7 +22,7 @@ def main(config: PipelineConfig) -> int:
         require_references(volumes, config.image_labels)
         work = [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in volumes]
         with ray_session(config.ray, step.run):
-            refined = work_items(work).map_batches(
+            refined = work_items("refine_image_labels", work).map_batches(
                 RefineImageLabels(step.run, config.image_labels), batch_size=1, batch_format="pyarrow"
             )
             counts, reasons = commit_labels(

@@ -33,7 +33,7 @@ def main(config: PipelineConfig) -> int:
             raise RefusedInputError(f"sweep_statistics: no training or validation volume of {step.run.uri} has a tumor")
         stage = CountStatistics(step.run, config.grid, radius, volumes)
         with ray_session(config.ray, step.run):
-            counted = work_items(work).map_batches(stage, batch_size=1, batch_format="pyarrow")
+            counted = work_items("sweep_statistics", work).map_batches(stage, batch_size=1, batch_format="pyarrow")
             parts = step.progress(counted.iter_rows(), total=len(work), unit="part")
             slices, reasons = commit_statistics(step.run, volumes, parts)
         given = len(volumes) - reasons.total()

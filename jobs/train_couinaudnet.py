@@ -26,7 +26,7 @@ def main(config: PipelineConfig) -> int:
             raise RefusedInputError(f"train_couinaudnet needs training volumes, {run.uri} has none")
         with ray_session(config.ray, step.run):
             stage = CountHealthySlices(run, config.couinaudnet)
-            counted = work_items(work).map_batches(stage, batch_size=1, batch_format="pyarrow")
+            counted = work_items("train_couinaudnet", work).map_batches(stage, batch_size=1, batch_format="pyarrow")
             slabs = list(counted.iter_rows())
             slices, healthy = (sum(slab[name] for slab in slabs) for name in ("slices", "healthy_slices"))
             if not healthy:

@@ -28,10 +28,14 @@ def main(config: PipelineConfig) -> int:
         cases = {case.case_id: case for case in list_cases(volumes, settings)}
         work = [{"case_id": case_id} for case_id in cases]
         with ray_session(config.ray, step.run):
-            export = work_items(work).map_batches(ExportCase(run, config, cases), batch_size=1, batch_format="pyarrow")
+            export = work_items("train_segmenter", work).map_batches(
+                ExportCase(run, config, cases), batch_size=1, batch_format="pyarrow"
+            )
             exported = list(step.progress(export.iter_rows(), total=len(work), unit="case"))
             plan_segmenter(run, config, exported)
-            preprocess = work_items(work).map_batches(PreprocessCase(run), batch_size=1, batch_format="pyarrow")
+            preprocess = work_items("train_segmenter", work).map_batches(
+                PreprocessCase(run), batch_size=1, batch_format="pyarrow"
+            )
             preprocessed = list(step.progress(preprocess.iter_rows(), total=len(work), unit="case"))
             epochs = list(step.progress(train_segmenter(run, config), total=settings.epochs, unit="epoch"))
         return step.commit(taken=len(work), given=len(preprocessed), last_epoch=epochs[-1])

@@ -128,5 +128,6 @@ def test_job_predicts_pathological_volumes_that_are_not_for_testing(run, tmp_pat
 def test_more_actors_than_cpus_are_refused(run, tmp_path, ray_cluster):
     from pipeline.stages.session import work_items
 
+    work = work_items("predict_tumors", [{"volume_id": "named", "slab": 0}])
     with pytest.raises(RefusedInputError, match="9 prediction actors need a CPU each: the cluster has 2"):
-        predict_tumors(run, tiny_config(tmp_path, prediction_actors=9), work_items([{"volume_id": "named", "slab": 0}]))
+        predict_tumors(run, tiny_config(tmp_path, prediction_actors=9), work)

@@ -64,7 +64,7 @@ def _flow(run: RunFolder, config: PipelineConfig, method: str, workers: int, vol
     import ray.data
 
     items = [{"method": method, "number": f"{method} {workers} {number}"} for number in range(volumes)]
-    work = work_items(items, blocks_per_cpu=volumes)
+    work = work_items("benchmark_couinaud", items, blocks_per_cpu=volumes)
     work.context.op_resource_reservation_enabled = False
     compute = ray.data.TaskPoolStrategy(size=workers)
     stage = MeasureConstruction(run, config)

@@ -61,7 +61,7 @@ def construct_maps(run: RunFolder, config: PipelineConfig, cases: Sequence[CaseS
 
         rows = [case.to_row() for case in cases]
         check_flow(list(rows[0]), [ConstructCouinaud])
-        work = work_items(rows, blocks_per_cpu=len(rows))
+        work = work_items("construct_couinaud", rows, blocks_per_cpu=len(rows))
         for row in map_volumes(work, ConstructCouinaud, run, config).iter_rows():
             yield Rejection(**row)
 

@@ -189,7 +189,7 @@ def _run(rows: list[dict[str, Any]], stage: Stage) -> Iterator[Row]:
 
     if rows:
         check_flow(list(rows[0]), [type(stage)])
-        work = work_items(rows, BLOCKS_PER_CPU)
+        work = work_items("ingest", rows, BLOCKS_PER_CPU)
         found = work.map_batches(stage, batch_size=1, batch_format="pyarrow").iter_rows()
         yield from show_progress(found, type(stage).__name__, unit="row")
 

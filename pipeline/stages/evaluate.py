@@ -78,6 +78,6 @@ def evaluate_volumes(stage: Stage, volumes: Iterable[str]) -> Iterator[str]:
     """Apply a stage of this module to volumes and give their results as text, in any order; nothing without volumes."""
     rows = [{"volume_id": volume_id} for volume_id in volumes]
     if rows:
-        results = work_items(rows).map_batches(stage, batch_size=1, batch_format="pyarrow")
+        results = work_items("evaluate", rows).map_batches(stage, batch_size=1, batch_format="pyarrow")
         for row in results.iter_rows():
             yield row["result"]

@@ -106,7 +106,7 @@ def evaluate_constructors(
 
     chosen = set(np.linspace(0, len(cases) - 1, min(pictured, len(cases))).astype(int).tolist())
     rows = [{**case.to_row(), "pictured": number in chosen} for number, case in enumerate(cases)]
-    work = work_items(rows, blocks_per_cpu=len(rows))
+    work = work_items("evaluate_couinaud", rows, blocks_per_cpu=len(rows))
     for row in map_volumes(work, EvaluateConstructors, run, config).iter_rows():
         picture = CutVolume.from_bytes(row["picture"]) if row["picture"] else None
         yield [MethodResult.from_json(text) for text in row["results"]], picture

@@ -181,7 +181,7 @@ def export_segmentations(
     if rows:
         check_flow(list(rows[0]), [ExportMasks])
         stage = ExportMasks(run, destination, source)
-        work = work_items(rows, blocks_per_cpu=len(rows))
+        work = work_items("export_masks", rows, blocks_per_cpu=len(rows))
         for row in work.map_batches(stage, batch_size=1, batch_format="pyarrow").iter_rows():
             answer = unpack_json(row["answer"])
             rejection = Rejection(row["volume_id"], *answer["rejection"])

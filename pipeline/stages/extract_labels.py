@@ -43,7 +43,7 @@ def extract_mentions(rows: Iterable[ReportRow]) -> Iterator[tuple[str, tuple[Men
     chunks = _chunks(rows)
     while window := list(islice(chunks, WINDOW_CHUNKS)):
         check_flow(list(window[0]), [ExtractMentions])
-        read = work_items(window).map_batches(ExtractMentions(), batch_size=1, batch_format="pyarrow")
+        read = work_items("extract_labels", window).map_batches(ExtractMentions(), batch_size=1, batch_format="pyarrow")
         for row in read.iter_rows():
             yield from zip(row["volume_id"], map(unpack_read, row["read"]), strict=True)
 

@@ -144,7 +144,7 @@ def build_flow(run: RunFolder, config: PipelineConfig, cases: Sequence[CaseSourc
 
     rows = [case.to_row() for case in cases]
     check_flow(list(rows[0]), [DecodeVolume, WriteSlab])
-    work = work_items(rows, blocks_per_cpu=len(rows))
+    work = work_items("ingest", rows, blocks_per_cpu=len(rows))
     decoded = map_volumes(work, DecodeVolume, run, config)
     return decoded.map_batches(WriteSlab(run, config.grid), batch_size=1, batch_format="pyarrow")
 

@@ -31,7 +31,7 @@ def measure_block() -> float:
 def _send_blocks() -> float:
     """Send blocks of one row through a flow; return its seconds."""
     begun = time.perf_counter()
-    work = work_items([{"block": number} for number in range(_BLOCKS)], blocks_per_cpu=_BLOCKS)
+    work = work_items("size_cluster", [{"block": number} for number in range(_BLOCKS)], blocks_per_cpu=_BLOCKS)
     given = sum(1 for _ in work.map_batches(PassOn(), batch_size=1, batch_format="pyarrow").iter_rows())
     assert given == _BLOCKS, "Ray keeps rows whole"
     return time.perf_counter() - begun

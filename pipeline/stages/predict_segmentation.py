@@ -128,7 +128,7 @@ def predict_volumes(
 
     settings = config.segmenter
     actors = pool_size(settings.prediction_actors, settings.cpus_per_worker, settings.use_gpu)
-    predicted = work_items([{"volume_id": volume_id} for volume_id in volume_ids]).map_batches(
+    predicted = work_items("predict_segmentation", [{"volume_id": volume_id} for volume_id in volume_ids]).map_batches(
         PredictSegmentation,
         fn_constructor_kwargs={"run": run, "config": config, "volumes": volumes},
         compute=ray.data.ActorPoolStrategy(size=min(actors, len(volume_ids))),

@@ -93,7 +93,7 @@ def flow_over_slabs(stage: Stage, work: Sequence[Row], slab_length: int, tasks: 
         slices = slab_length * sum(len(row["slabs"]) for row in work)
         blocks_per_cpu = int(np.clip(slices / _BLOCK_SLICES / max(1.0, cluster_capacity()["CPU"]), 2, 16))
         compute = ray.data.TaskPoolStrategy(size=tasks or None)
-        items = work_items(work, blocks_per_cpu)
+        items = work_items(STEP, work, blocks_per_cpu)
         # Reservations, of use between several operators, would leave all CPUs but one idle for a flow's first second.
         items.context.op_resource_reservation_enabled = False
         yield from items.map_batches(stage, compute=compute, batch_size=None, batch_format="pyarrow").iter_rows()

@@ -147,7 +147,7 @@ def _predict_in_actors(
 
     settings = config.segmenter
     actors = pool_size(settings.prediction_actors, settings.cpus_per_worker, settings.use_gpu)
-    predicted = work_items([{"volume_id": volume_id} for volume_id in volumes]).map_batches(
+    predicted = work_items("reproduce", [{"volume_id": volume_id} for volume_id in volumes]).map_batches(
         PredictAsTeacher,
         fn_constructor_kwargs={"run": run, "config": config, "volumes": volumes, "student": student},
         compute=ray.data.ActorPoolStrategy(size=min(actors, len(volumes))),

@@ -120,14 +120,17 @@ def pool_size(actors: int, cpus_per_actor: float, use_gpu: bool) -> int:
     return max(1, int(min(room, capacity["GPU"]) if use_gpu else room))
 
 
-def work_items(rows: Sequence[dict[str, Any]], blocks_per_cpu: int = BLOCKS_PER_CPU) -> ray.data.Dataset:
+def work_items(step: str, rows: Sequence[dict[str, Any]], blocks_per_cpu: int = BLOCKS_PER_CPU) -> ray.data.Dataset:
     """Turn work items into a dataset of few, fat blocks: a block costs Ray some 7 ms, a work item far more.
 
     Args:
+        step: Name of the step, with which the label `dataset` of Ray's metrics begins.
         rows: At least one row, all with the same columns and no nulls.
         blocks_per_cpu: Blocks per CPU of the cluster.
     """
     import ray.data
 
     cpus = max(1, int(cluster_capacity()["CPU"]))
-    return ray.data.from_items(list(rows), override_num_blocks=count_blocks(len(rows), cpus, blocks_per_cpu))
+    items = ray.data.from_items(list(rows), override_num_blocks=count_blocks(len(rows), cpus, blocks_per_cpu))
+    items.set_name(step)
+    return items

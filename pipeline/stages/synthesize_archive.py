@@ -45,5 +45,5 @@ def write_patients(root: Path, config: PipelineConfig, plans: Sequence[PatientPl
     if rows:
         check_flow(list(rows[0]), [WritePatient])
         stage = WritePatient(root, config.phantom, config.seed)
-        written = work_items(rows).map_batches(stage, batch_size=1, batch_format="pyarrow")
+        written = work_items("synthesize_archive", rows).map_batches(stage, batch_size=1, batch_format="pyarrow")
         yield from (row["index"] for row in written.iter_rows())

@@ -151,5 +151,5 @@ def _healthy_slices(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]
     work = [{"volume_id": row["volume_id"], "slab": row["slab"]} for row in slabs if row["healthy_slices"]]
     work.sort(key=lambda row: (row["volume_id"], row["slab"]))
     order = np.random.default_rng([config.seed, len(work)]).permutation(len(work))
-    slices = work_items([work[at] for at in order])
+    slices = work_items("train_couinaudnet", [work[at] for at in order])
     return slices.map_batches(ReadHealthySlices(run, config.couinaudnet), batch_size=1, batch_format="pyarrow")

@@ -168,7 +168,7 @@ def _measure(run: RunFolder, config: PipelineConfig, volume_ids: Sequence[str]) 
     for table in ("probabilities", TABLE):
         run.remove(table)  # of a shorter training
     work = [{"volume_id": row.volume_id, "slab": slab} for row in volumes.values() for slab in row.slabs]
-    for _ in predict_tumors(run, config, work_items(work)).iter_rows():
+    for _ in predict_tumors(run, config, work_items("tune", work)).iter_rows():
         pass
     parts = [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in volumes.values()]
     for row in _apply(CountStatistics(run, config.grid, labels.radius, volumes), parts):
@@ -182,7 +182,7 @@ def _measure(run: RunFolder, config: PipelineConfig, volume_ids: Sequence[str]) 
 
 def _apply(stage: Stage, work: Sequence[Row]) -> list[Row]:
     """Run a stage over work items and return its rows."""
-    return list(work_items(work).map_batches(stage, batch_size=1, batch_format="pyarrow").iter_rows())
+    return list(work_items("tune", work).map_batches(stage, batch_size=1, batch_format="pyarrow").iter_rows())
 
 
 def _copy_checkpoint(run: RunFolder, name: str, source: str, target: str) -> None:
