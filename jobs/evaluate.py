@@ -13,24 +13,30 @@ def main(config: PipelineConfig) -> int:
     with Step.begin(config, "evaluate", uses=uses, needs=("predict_segmentation",)) as step:
         if step.committed:
             return step.exit_code
+        from pipeline.archive.quarantine import retry_rejected
         from pipeline.case_results import CaseResult, LabelResult
         from pipeline.evaluation import EVALUATED_SPLITS, write_evaluation
         from pipeline.masks import require_predictions
         from pipeline.slabs import read_volume_rows
+        from pipeline.stages.base import set_aside
         from pipeline.stages.evaluate import EvaluateLabels, EvaluateSegmentation, evaluate_volumes
         from pipeline.stages.session import ray_session
 
+        retry_rejected(step.run, step.name)
         predicted = {row.volume_id: row for row in read_volume_rows(step.run, *EVALUATED_SPLITS)}
         require_predictions(step.run, list(predicted.values()))
         weak = [row for row in read_volume_rows(step.run, "train", "validation") if not row.healthy]
         labeled = {row.volume_id: row for row in weak if row.has_reference}
         with ray_session(config.ray, step.run):
             found = evaluate_volumes(EvaluateSegmentation(step.run, predicted), predicted)
-            cases = [CaseResult.from_json(text) for text in step.progress(found, len(predicted), "case")]
+            rows, reasons = set_aside(step.run, step.name, step.progress(found, len(predicted), "case"))
+            cases = [CaseResult.from_json(row["result"]) for row in rows]
             found = evaluate_volumes(EvaluateLabels(step.run, config, labeled), labeled)
-            labels = [LabelResult.from_json(text) for text in step.progress(found, len(labeled), "label")]
+            rows, more = set_aside(step.run, step.name, step.progress(found, len(labeled), "label"))
+            labels = [LabelResult.from_json(row["result"]) for row in rows]
         write_evaluation(step.run, cases, labels, config)
-        return step.commit(taken=len(predicted) + len(labeled), given=len(cases) + len(labels))
+        given = len(cases) + len(labels)
+        return step.commit(taken=len(predicted) + len(labeled), given=given, quarantined=reasons + more)
 
 
 if __name__ == "__main__":

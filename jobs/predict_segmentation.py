@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from pipeline.command_line import run_job
 from pipeline.config import PipelineConfig
 from pipeline.steps import Step
@@ -12,19 +14,23 @@ def main(config: PipelineConfig) -> int:
     with Step.begin(config, "predict_segmentation", uses=("segmenter",), needs=("train_segmenter",)) as step:
         if step.committed:
             return step.exit_code
+        from pipeline.archive.quarantine import retry_rejected
         from pipeline.slabs import read_volume_rows
+        from pipeline.stages.base import set_aside
         from pipeline.stages.predict_segmentation import PREDICTED_SPLITS, predict_volumes, prediction_path
         from pipeline.stages.session import ray_session
 
-        run = step.run
+        run, reasons = step.run, Counter[str]()
+        retry_rejected(run, step.name)
         volumes = {row.volume_id: row for row in read_volume_rows(run, *PREDICTED_SPLITS)}
         missing = [volume_id for volume_id in volumes if not run.exists(*prediction_path(volume_id))]
         if missing:
             with ray_session(config.ray, step.run):
                 predicted = predict_volumes(run, config, volumes, missing)
-                list(step.progress(predicted, total=len(missing), unit="volume"))
+                rows = step.progress(predicted, total=len(missing), unit="volume")
+                _, reasons = set_aside(run, step.name, rows)
         given = sum(run.exists(*prediction_path(volume_id)) for volume_id in volumes)
-        return step.commit(taken=len(volumes), given=given)
+        return step.commit(taken=len(volumes), given=given, quarantined=reasons)
 
 
 if __name__ == "__main__":

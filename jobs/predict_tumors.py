@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from pipeline.command_line import run_job
 from pipeline.config import PipelineConfig
 from pipeline.steps import Step
@@ -12,18 +14,23 @@ def main(config: PipelineConfig) -> int:
     with Step.begin(config, "predict_tumors", needs=("train_couinaudnet",)) as step:
         if step.committed:
             return step.exit_code
+        from pipeline.archive.quarantine import retry_rejected
         from pipeline.slabs import read_volume_rows
+        from pipeline.stages.base import set_aside
         from pipeline.stages.predict_tumors import predict_tumors
         from pipeline.stages.session import ray_session, work_items
 
+        retry_rejected(step.run, step.name)
         rows = [row for row in read_volume_rows(step.run, "train", "validation") if not row.healthy]
         work = [{"volume_id": row.volume_id, "slab": slab} for row in rows for slab in row.slabs]
-        predicted = []
+        predicted, reasons = [], Counter[str]()
         if work:
             with ray_session(config.ray, step.run):
                 flow = predict_tumors(step.run, config, work_items("predict_tumors", work))
-                predicted = list(step.progress(flow.iter_rows(), total=len(work), unit="slab"))
-        return step.commit(taken=len(work), given=len(predicted), volumes=len(rows))
+                slabs = step.progress(flow.iter_rows(), total=len(work), unit="slab")
+                predicted, reasons = set_aside(step.run, step.name, slabs, "probabilities")
+        volumes = len(rows) - reasons.total()
+        return step.commit(taken=len(work), given=len(predicted), quarantined=reasons, volumes=volumes)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ def main(config: PipelineConfig) -> int:
     with Step.begin(config, "train_couinaudnet", uses=uses, needs=("refine_image_labels",)) as step:
         if step.committed:
             return step.exit_code
+        from pipeline.archive.quarantine import count_rejections
         from pipeline.errors import RefusedInputError
         from pipeline.slabs import read_volume_rows
+        from pipeline.stages.base import set_aside
         from pipeline.stages.couinaudnet_worker import fix_epochs
         from pipeline.stages.healthy_slices import CountHealthySlices
         from pipeline.stages.session import ray_session, work_items
@@ -27,7 +29,7 @@ def main(config: PipelineConfig) -> int:
         with ray_session(config.ray, step.run):
             stage = CountHealthySlices(run, config.couinaudnet)
             counted = work_items("train_couinaudnet", work).map_batches(stage, batch_size=1, batch_format="pyarrow")
-            slabs = list(counted.iter_rows())
+            slabs, _ = set_aside(run, step.name, counted.iter_rows())
             slices, healthy = (sum(slab[name] for slab in slabs) for name in ("slices", "healthy_slices"))
             if not healthy:
                 raise RefusedInputError(
@@ -37,7 +39,10 @@ def main(config: PipelineConfig) -> int:
             records = train_couinaudnet(run, config, slabs)
             total = fix_epochs(config, healthy).couinaudnet.epochs
             epochs = list(step.progress(records, total=total, unit="epoch"))
-        return step.commit(taken=slices, given=healthy, volumes=len(work), last_epoch=epochs[-1])
+        reasons = count_rejections(
+            run, step.name
+        )  # earlier attempts' too: a training keeps the cases that it began with
+        return step.commit(taken=slices, given=healthy, quarantined=reasons, volumes=len(work), last_epoch=epochs[-1])
 
 
 if __name__ == "__main__":

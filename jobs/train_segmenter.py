@@ -15,30 +15,25 @@ def main(config: PipelineConfig) -> int:
     with Step.begin(config, "train_segmenter", uses=uses, needs=(needs,)) as step:
         if step.committed:
             return step.exit_code
+        from pipeline.archive.quarantine import count_rejections
         from pipeline.errors import RefusedInputError
         from pipeline.segmenter.cases import list_cases
         from pipeline.slabs import read_volume_rows
-        from pipeline.stages.session import ray_session, work_items
-        from pipeline.stages.train_segmenter import ExportCase, PreprocessCase, plan_segmenter, train_segmenter
+        from pipeline.stages.session import ray_session
+        from pipeline.stages.train_segmenter import prepare_cases, train_segmenter
 
         run = step.run
         volumes = read_volume_rows(run, "train")
         if not volumes:
             raise RefusedInputError(f"train_segmenter needs training volumes, {run.uri} has none")
         cases = {case.case_id: case for case in list_cases(volumes, settings)}
-        work = [{"case_id": case_id} for case_id in cases]
         with ray_session(config.ray, step.run):
-            export = work_items("train_segmenter", work).map_batches(
-                ExportCase(run, config, cases), batch_size=1, batch_format="pyarrow"
-            )
-            exported = list(step.progress(export.iter_rows(), total=len(work), unit="case"))
-            plan_segmenter(run, config, exported)
-            preprocess = work_items("train_segmenter", work).map_batches(
-                PreprocessCase(run), batch_size=1, batch_format="pyarrow"
-            )
-            preprocessed = list(step.progress(preprocess.iter_rows(), total=len(work), unit="case"))
+            prepared = prepare_cases(step, cases)
             epochs = list(step.progress(train_segmenter(run, config), total=settings.epochs, unit="epoch"))
-        return step.commit(taken=len(work), given=len(preprocessed), last_epoch=epochs[-1])
+        reasons = count_rejections(
+            run, step.name
+        )  # earlier attempts' too: a training keeps the cases that it began with
+        return step.commit(taken=len(cases), given=len(prepared), quarantined=reasons, last_epoch=epochs[-1])
 
 
 if __name__ == "__main__":

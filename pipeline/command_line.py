@@ -44,6 +44,13 @@ def run_job(main: FunctionType, arguments: Sequence[str] | None = None, *, write
             code = main(config)
     except RefusedInputError as refusal:
         sys.exit(_refuse(str(refusal)))
+    except Exception as error:
+        from pipeline.full_disk import explain_full_disk
+
+        if not (reason := explain_full_disk(error, config.run)):
+            raise
+        sys.stderr.write(f"error: {reason}\n")
+        sys.exit(1)
     sys.exit(code)
 
 

@@ -24,8 +24,14 @@ class RayConfig:
     """CPUs of a joined cluster once its autoscaler has added what it may; 0: it does not grow."""
     grows_to_gpus: int = 0
     """Its GPUs then."""
+    attempts_per_case: int = 3
+    """A case is set aside when so many workers died with it in hand, of whatever cause."""
     allow_open: Annotated[bool, tyro.conf.arg(aliases=["--force"])] = False
     """`check_cluster`: accept a cluster that runs anybody's code."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(self.attempts_per_case >= 1, f"ray.attempts_per_case: at least 1, got {self.attempts_per_case}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,23 +1,41 @@
 """The run folder: where each table lies, and writing that can be done twice.
 
 Every file is written under a temporary name and renamed, so that a reader sees a whole file or none, and a retried
-task overwrites its own output with the same bytes. Sliced tables hold one file per slab:
-`TABLE/VOLUME/SLAB.parquet`, slab j holding the slice indices [j * L, (j + 1) * L).
+task overwrites its own output with the same bytes. What a share refuses for a moment is tried again. Sliced tables hold
+one file per slab: `TABLE/VOLUME/SLAB.parquet`, slab j holding the slice indices [j * L, (j + 1) * L).
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import posixpath
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from pipeline.archive.steady_file import try_again
 from pipeline.errors import RefusedInputError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def steadily(action: Callable[P, T]) -> Callable[P, T]:
+    """Make an action on files, one that may be done twice, be tried again where its error may pass."""
+
+    @functools.wraps(action)
+    def tried(*args: P.args, **kwargs: P.kwargs) -> T:
+        """Try for some seconds."""
+        return try_again(lambda: action(*args, **kwargs))
+
+    return tried
 
 
 class RunFolder:
@@ -54,10 +72,12 @@ class RunFolder:
             raise RefusedInputError(f"{'/'.join(parts)} needs a local or mounted run folder, got {self.uri}")
         return Path(self.path(*parts))
 
+    @steadily
     def exists(self, *parts: str) -> bool:
         """Tell whether a file or folder is there."""
         return bool(self.filesystem.get_file_info(self.path(*parts)).type != fs.FileType.NotFound)
 
+    @steadily
     def names(self, *parts: str) -> list[str]:
         """Return the sorted base names in a folder; empty if there is no such folder. Temporary files are left out."""
         selector = fs.FileSelector(self.path(*parts), allow_not_found=True)
@@ -65,6 +85,7 @@ class RunFolder:
             info.base_name for info in self.filesystem.get_file_info(selector) if ".tmp-" not in info.base_name
         )
 
+    @steadily
     def remove(self, *parts: str) -> None:
         """Delete a file or folder if it is there."""
         kind = self.filesystem.get_file_info(self.path(*parts)).type
@@ -73,13 +94,22 @@ class RunFolder:
         elif kind == fs.FileType.File:
             self.filesystem.delete_file(self.path(*parts))
 
+    @steadily
+    def touch(self, *parts: str) -> None:
+        """Make an empty file."""
+        target, _ = self._begin(parts)
+        self.filesystem.open_output_stream(target, compression=None).close()
+
+    @steadily
     def write_bytes(self, data: bytes, *parts: str) -> None:
         """Write a file by rename."""
-        target, temporary = self._begin(parts)
-        with self.filesystem.open_output_stream(temporary, compression=None) as stream:
+        with (
+            self._replacing(parts) as temporary,
+            self.filesystem.open_output_stream(temporary, compression=None) as stream,
+        ):
             stream.write(data)
-        self.filesystem.move(temporary, target)
 
+    @steadily
     def read_bytes(self, *parts: str) -> bytes:
         """Read a whole file as it is; a `.gz` stays compressed."""
         with self.filesystem.open_input_stream(self.path(*parts), compression=None) as stream:
@@ -93,21 +123,22 @@ class RunFolder:
         """Read a JSON file."""
         return json.loads(self.read_bytes(*parts))
 
+    @steadily
     def write_table(self, table: pa.Table, *parts: str) -> None:
         """Write a Parquet file of one row group by rename. The same table gives the same bytes."""
-        target, temporary = self._begin(parts)
-        pq.write_table(
-            table,
-            temporary,
-            filesystem=self.filesystem,
-            row_group_size=max(1, table.num_rows),
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=False,
-            write_statistics=False,
-        )
-        self.filesystem.move(temporary, target)
+        with self._replacing(parts) as temporary:
+            pq.write_table(
+                table,
+                temporary,
+                filesystem=self.filesystem,
+                row_group_size=max(1, table.num_rows),
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=False,
+                write_statistics=False,
+            )
 
+    @steadily
     def read_table(self, *parts: str, columns: list[str] | None = None) -> pa.Table:
         """Read a Parquet file, or only some of its columns.
 
@@ -121,6 +152,18 @@ class RunFolder:
             if missing:
                 raise KeyError(f"{posixpath.join(*parts)}: no column {missing[0]}, there are {', '.join(there)}")
             return file.read(columns=columns, use_threads=False)
+
+    @contextmanager
+    def _replacing(self, parts: tuple[str, ...]) -> Iterator[str]:
+        """Give a temporary path; rename it at the end, or remove what there is of it, as on a full disk."""
+        target, temporary = self._begin(parts)
+        try:
+            yield temporary
+            self.filesystem.move(temporary, target)
+        except OSError:
+            with suppress(OSError):
+                self.filesystem.delete_file(temporary)
+            raise
 
     def _begin(self, parts: tuple[str, ...]) -> tuple[str, str]:
         """Return target and temporary path, making the parent folder."""

@@ -11,6 +11,7 @@ from importlib import metadata
 from types import TracebackType
 from typing import Any, TypeVar
 
+from pipeline.attempts import forget_attempts
 from pipeline.branch_folder import open_run_folder
 from pipeline.config import RESOURCE_SETTINGS, PipelineConfig
 from pipeline.errors import RefusedInputError
@@ -63,6 +64,7 @@ class Step:
             if not step.run.exists("reports", f"{needed}.json"):
                 raise RefusedInputError(f"{name} needs {needed}, which has not completed on {step.run.uri}")
         step._check_settings()
+        forget_attempts(step.run)
         return step
 
     def __enter__(self) -> Step:
@@ -114,6 +116,7 @@ class Step:
             "seconds": round(time.monotonic() - self._started, 2),
             **extra,
         }
+        forget_attempts(self.run)
         self.run.write_json(report, "reports", f"{self.name}.json")
         return self.exit_code
 

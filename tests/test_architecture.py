@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import pipeline.stages
-from pipeline.stages.base import Stage, check_flow
+from pipeline.stages.base import CaseStage, Stage, check_flow
 
 ROOT = Path(__file__).parent.parent
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py") if path.stem != "__init__")
@@ -58,7 +58,7 @@ def test_job_is_a_documented_main(job):
 
 
 def test_every_stage_declares_its_columns():
-    classes = [stage for stage in stage_classes() if stage is not Stage]
+    classes = [stage for stage in stage_classes() if stage not in (Stage, CaseStage)]
     assert classes
     for stage in classes:
         assert stage.reads, stage

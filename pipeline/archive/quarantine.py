@@ -5,6 +5,7 @@ A row names our id, a code and numbers; never a patient, a path or a reader's ow
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass, fields
 
 import pyarrow as pa
@@ -59,6 +60,11 @@ def write_rejection(run: RunFolder, rejection: Rejection) -> None:
 def read_rejections(run: RunFolder) -> list[Rejection]:
     """Return the rejections of a run in the order of their ids; empty if there are none."""
     return [Rejection(**row) for name in run.names(_FOLDER) for row in run.read_table(_FOLDER, name).to_pylist()]
+
+
+def count_rejections(run: RunFolder, step: str) -> Counter[str]:
+    """Return how many cases a step has set aside, by reason code."""
+    return Counter(rejection.code for rejection in read_rejections(run) if rejection.step == step)
 
 
 def remove_rejection(run: RunFolder, volume_id: str) -> None:

@@ -11,13 +11,13 @@ from pipeline.archive.quarantine import Rejection, remove_rejection, write_rejec
 from pipeline.config import PipelineConfig
 from pipeline.couinaud.kept_maps import ROWS, construct_or_take, write_map
 from pipeline.run_folder import RunFolder
-from pipeline.stages.base import Row, Stage, check_flow
+from pipeline.stages.base import REASON, CaseStage, Row, check_flow
 from pipeline.stages.volumes import CASE_COLUMNS, load_networks, map_volumes, reject
 
 STEP = "construct_couinaud"
 
 
-class ConstructCouinaud(Stage):
+class ConstructCouinaud(CaseStage):
     """Read one case, construct its Couinaud map and write it; say why if that cannot be done.
 
     Args:
@@ -26,7 +26,8 @@ class ConstructCouinaud(Stage):
     """
 
     reads = CASE_COLUMNS
-    emits = ("volume_id", "code", "message", "step")
+    emits = ("volume_id", *REASON, "step")
+    step = STEP
 
     def __init__(self, run: RunFolder, config: PipelineConfig) -> None:
         self.run = run

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
 
 from pipeline.archive.quarantine import Rejection, write_rejection
 from pipeline.config import GridConfig
-from pipeline.errors import CaseError
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import VolumeRow
-from pipeline.stages.base import Row, Stage
+from pipeline.stages.base import REASON, CaseStage, Row
 from pipeline.sweep.slab_statistics import STEP, count_slabs
 from pipeline.sweep.statistics_table import TABLE
 
 
-class CountStatistics(Stage):
+class CountStatistics(CaseStage):
     """Write `refinement_statistics/VOLUME/SLAB.parquet`, unless it is there.
 
     Args:
@@ -26,7 +26,9 @@ class CountStatistics(Stage):
     """
 
     reads = ("volume_id", "slabs")
-    emits = ("volume_id", "slices", "code", "message")
+    emits = ("volume_id", "slices", *REASON)
+    step = STEP
+    nothing: ClassVar[Row] = {"slices": 0}
 
     def __init__(self, run: RunFolder, grid: GridConfig, radius: int, volumes: Mapping[str, VolumeRow]) -> None:
         self.run = run
@@ -35,13 +37,13 @@ class CountStatistics(Stage):
         self.volumes = volumes
 
     def process(self, row: Row) -> Iterator[Row]:
-        """Count consecutive slabs of a volume; give their slices, or why the volume cannot be used."""
-        slices, reason = 0, {"code": "", "message": ""}
-        try:
-            slices = count_slabs(self.run, self.grid, self.radius, self.volumes[row["volume_id"]], row["slabs"])
-        except CaseError as error:
-            reason = {"code": error.code, "message": error.message}
-        yield {"volume_id": row["volume_id"], "slices": slices, **reason}
+        """Count consecutive slabs of a volume; give their slices.
+
+        Raises:
+            CaseError: If the volume cannot be used.
+        """
+        slices = count_slabs(self.run, self.grid, self.radius, self.volumes[row["volume_id"]], row["slabs"])
+        yield {"volume_id": row["volume_id"], "slices": slices}
 
 
 def commit_statistics(

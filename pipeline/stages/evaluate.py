@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,11 +13,11 @@ from pipeline.masks import read_native_reference, read_prediction, read_volume_s
 from pipeline.pixel_labels import window_radius
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import VolumeRow
-from pipeline.stages.base import Row, Stage
+from pipeline.stages.base import REASON, CaseStage, Row
 from pipeline.stages.session import work_items
 
 
-class VolumeResult(Stage):
+class VolumeResult(CaseStage):
     """A stage that takes volumes by name and gives a result of each as text.
 
     Args:
@@ -25,7 +26,9 @@ class VolumeResult(Stage):
     """
 
     reads = ("volume_id",)
-    emits = ("volume_id", "result")
+    emits = ("volume_id", "result", *REASON)
+    step = "evaluate"
+    nothing: ClassVar[Row] = {"result": ""}
 
     def __init__(self, run: RunFolder, volumes: dict[str, VolumeRow]) -> None:
         self.run = run
@@ -74,10 +77,8 @@ class EvaluateLabels(VolumeResult):
         yield {"volume_id": volume.volume_id, "result": result.to_json()}
 
 
-def evaluate_volumes(stage: Stage, volumes: Iterable[str]) -> Iterator[str]:
-    """Apply a stage of this module to volumes and give their results as text, in any order; nothing without volumes."""
+def evaluate_volumes(stage: VolumeResult, volumes: Iterable[str]) -> Iterator[Row]:
+    """Apply a stage to volumes and give its rows, in any order; nothing without volumes."""
     rows = [{"volume_id": volume_id} for volume_id in volumes]
     if rows:
-        results = work_items("evaluate", rows).map_batches(stage, batch_size=1, batch_format="pyarrow")
-        for row in results.iter_rows():
-            yield row["result"]
+        yield from work_items("evaluate", rows).map_batches(stage, batch_size=1, batch_format="pyarrow").iter_rows()

@@ -17,15 +17,16 @@ from pipeline.couinaud.evaluation import MethodResult
 from pipeline.couinaud.evaluation_picture import CutVolume, cut_volume
 from pipeline.couinaud.methods import OPTIONAL_INPUTS, list_methods
 from pipeline.couinaud.result import CouinaudMap
+from pipeline.errors import CaseError
 from pipeline.run_folder import RunFolder
-from pipeline.stages.base import Row, Stage
+from pipeline.stages.base import CaseStage, Row
 from pipeline.stages.volumes import CASE_COLUMNS, load_networks, map_volumes, reject
 from pipeline.volume import Volume
 
 STEP = "evaluate_couinaud"
 
 
-class EvaluateConstructors(Stage):
+class EvaluateConstructors(CaseStage):
     """Construct the map of one annotated case with each method and compare it with the annotation.
 
     Args:
@@ -35,6 +36,7 @@ class EvaluateConstructors(Stage):
 
     reads = (*CASE_COLUMNS, "pictured")
     emits = ("results", "picture")
+    step = STEP
 
     def __init__(self, run: RunFolder, config: PipelineConfig) -> None:
         self.run = run
@@ -51,7 +53,7 @@ class EvaluateConstructors(Stage):
             volume = read_case(case, self.config, OPTIONAL_INPUTS)
             annotation = construct(volume, replace(self.config.couinaud, method="precomputed"))
         except Exception as error:  # one poisoned file must not stop an archive
-            results = [MethodResult(case.volume_id, case.split, "", code=reject(case.volume_id, error, STEP).code)]
+            results = [_fail(case, reject(case.volume_id, error, STEP).code)]
         else:
             made = dict(self._construct(volume, annotation))
             results = [result for result, _ in made.values()]
@@ -59,6 +61,10 @@ class EvaluateConstructors(Stage):
                 maps = {name: found.labels for name, (_, found) in made.items() if found}
                 picture = cut_volume(volume, {"annotation": annotation.labels, **maps}).to_bytes()
         yield {"results": [result.to_json() for result in results], "picture": picture}
+
+    def reject(self, row: Row, error: CaseError) -> Row:
+        """Return the row of a case without a method's result."""
+        return {"results": [_fail(CaseSource.from_row(row), error.code).to_json()], "picture": b""}
 
     def _construct(
         self, volume: Volume, annotation: CouinaudMap
@@ -80,6 +86,11 @@ class EvaluateConstructors(Stage):
             area = self.config.image_labels.minimum_area_mm2
             agreement = compare_maps(made.labels, annotation.labels, volume, area)
             yield method, (MethodResult(volume.volume_id, volume.split, method, seconds, made.flags, agreement), made)
+
+
+def _fail(case: CaseSource, code: str) -> MethodResult:
+    """Return what there is to say of a case that cannot be used."""
+    return MethodResult(case.volume_id, case.split, "", code=code)
 
 
 def evaluation_config(config: PipelineConfig) -> PipelineConfig:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from pipeline.archive.quarantine import Rejection, write_rejection
 from pipeline.arrays import SEGMENT_COUNT, BoolArray
 from pipeline.config import CouinaudNetConfig, GridConfig
+from pipeline.errors import CaseError
 from pipeline.labeled_slices import read_labeled_slab, read_neighbors
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_slab
-from pipeline.stages.base import Row, Stage
+from pipeline.stages.base import REASON, CaseStage, Row
 
+STEP = "train_couinaudnet"
 _PIXELS = ("image", "couinaud_map")
 
 
-class CountHealthySlices(Stage):
+class CountHealthySlices(CaseStage):
     """Count the slices of each slab of a volume, and those among them that have healthy tissue to train on.
 
     Args:
@@ -26,7 +29,9 @@ class CountHealthySlices(Stage):
     """
 
     reads = ("volume_id", "slabs")
-    emits = ("volume_id", "slab", "slices", "healthy_slices")
+    emits = ("volume_id", "slab", "slices", "healthy_slices", *REASON)
+    step = STEP
+    nothing: ClassVar[Row] = {"slab": 0, "slices": 0, "healthy_slices": 0}
 
     def __init__(self, run: RunFolder, config: CouinaudNetConfig) -> None:
         self.run = run
@@ -41,7 +46,7 @@ class CountHealthySlices(Stage):
             yield {"volume_id": row["volume_id"], "slab": slab, "slices": slices, "healthy_slices": healthy}
 
 
-class ReadHealthySlices(Stage):
+class ReadHealthySlices(CaseStage):
     """Give each slice of a slab that has healthy tissue, its pixels as bytes, and which segments are healthy.
 
     Args:
@@ -51,6 +56,7 @@ class ReadHealthySlices(Stage):
 
     reads = ("volume_id", "slab")
     emits = ("volume_id", "slice_index", "liver_median_hu", "slice_spacing_mm", "healthy_segments", *_PIXELS)
+    step = STEP
 
     def __init__(self, run: RunFolder, config: CouinaudNetConfig) -> None:
         self.run = run
@@ -72,6 +78,11 @@ class ReadHealthySlices(Stage):
                 "healthy_segments": healthy[at].tobytes(),
                 **{name: pixels[name][number].tobytes() for name in _PIXELS},
             }
+
+    def reject(self, row: Row, error: CaseError) -> Row:
+        """Quarantine the case and stop the training, whose epochs count on every slice; it begins without the case."""
+        write_rejection(self.run, Rejection(row["volume_id"], error.code, error.message, STEP))
+        raise error
 
 
 def find_healthy(labels: Mapping[str, np.ndarray[Any, Any]], config: CouinaudNetConfig) -> BoolArray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -31,18 +31,19 @@ from pipeline.slicing import (
     plan_slices,
     volume_row,
 )
-from pipeline.stages.base import Row, Stage, check_flow
+from pipeline.stages.base import REASON, CaseStage, Row, check_flow
 from pipeline.stages.volumes import CASE_COLUMNS, load_networks, map_volumes, reject
 from pipeline.volume import Volume
 
 if TYPE_CHECKING:
     import ray.data
 
-_REASON = ("code", "message", "step")
+STEP = "ingest"
 _PLANES = {"hu": np.int16, "liver_mask": np.bool_, "couinaud_map": np.uint8, "reference_mask": np.bool_}
+_NO_SLAB: Row = {"slab": 0, "volume": "", "slice_index": b"", "box": [0, 0, 0, 0], **dict.fromkeys(_PLANES, b"")}
 
 
-class DecodeVolume(Stage):
+class DecodeVolume(CaseStage):
     """Read one case, construct its Couinaud map and emit its slabs; write its reference masks on its own grid.
 
     Holds one volume and one slab. Whatever can be wrong with a case shows before its first slab, so that a rejected
@@ -54,7 +55,9 @@ class DecodeVolume(Stage):
     """
 
     reads = CASE_COLUMNS
-    emits = ("volume_id", "slab", "volume", "slice_index", "box", *_PLANES, *_REASON)
+    emits = ("volume_id", "slab", "volume", "slice_index", "box", *_PLANES, *REASON, "step")
+    step = STEP
+    nothing: ClassVar[Row] = _NO_SLAB
 
     def __init__(self, run: RunFolder, config: PipelineConfig) -> None:
         self.run = run
@@ -71,7 +74,7 @@ class DecodeVolume(Stage):
             volume, made, plan = self._decode(case)
         except Exception as error:  # one poisoned file must not stop an archive
             rejection = reject(case.volume_id, error, "decode")
-            yield _rejected_row(rejection.volume_id, rejection.code, rejection.message, rejection.step)
+            yield {**_NO_SLAB, **vars(rejection)}
             return
         described = pack_volume(volume_row(volume, plan, made.map.method, made.flags, made.seconds))
         _write_native_reference(self.run, volume)
@@ -88,7 +91,7 @@ class DecodeVolume(Stage):
         return volume, made, plan_slices(volume, made.map.labels, self.config.grid)
 
 
-class WriteSlab(Stage):
+class WriteSlab(CaseStage):
     """Resample one slab to the run's grid, write its tables and emit a narrow row; pass rejections through.
 
     Args:
@@ -97,7 +100,8 @@ class WriteSlab(Stage):
     """
 
     reads = DecodeVolume.emits
-    emits = ("volume_id", "slab", "volume", *_REASON)
+    emits = ("volume_id", "slab", "volume", *REASON, "step")
+    step = STEP
 
     def __init__(self, run: RunFolder, grid: GridConfig) -> None:
         self.run = run
@@ -169,10 +173,14 @@ def gather_volumes(manifest: Iterable[Row], expected: Iterable[str]) -> Iterator
         RuntimeError: If at the end a case has neither all of its slabs nor a rejection.
     """
     waiting: dict[str, set[int]] = {volume_id: set() for volume_id in expected}
+    rejected: set[str] = set()
     for row in manifest:
         volume_id = row["volume_id"]
+        if volume_id in rejected:
+            continue
         if row["code"]:
             del waiting[volume_id]
+            rejected.add(volume_id)
             yield Rejection(volume_id, row["code"], row["message"], row["step"])
             continue
         volume = unpack_volume(row["volume"])
@@ -247,7 +255,7 @@ def _slab_row(volume_id: str, described: str, native: NativeSlab) -> Row:
         "slice_index": native.slice_index.tobytes(),
         "box": [*native.box_start, *native.hu.shape[1:]],
         **{name: b"" if plane is None else plane.tobytes() for name, plane in planes.items()},
-        **dict.fromkeys(_REASON, ""),
+        **dict.fromkeys((*REASON, "step"), ""),
     }
 
 
@@ -260,9 +268,3 @@ def _unpack_slab(row: Row) -> NativeSlab:
         for name, dtype in _PLANES.items()
     }
     return NativeSlab(slab=row["slab"], slice_index=index, box_start=(y, x), **planes)
-
-
-def _rejected_row(volume_id: str, code: str, message: str, step: str) -> Row:
-    """Return a row that carries a reason instead of a slab."""
-    empty = {"slab": 0, "volume": "", "slice_index": b"", "box": [0, 0, 0, 0], **dict.fromkeys(_PLANES, b"")}
-    return {"volume_id": volume_id, **empty, "code": code, "message": message, "step": step}

@@ -15,7 +15,7 @@ from pipeline.run_folder import RunFolder
 from pipeline.segmenter.dataset import NetworkInput, normalize_slices, read_liver_slices
 from pipeline.segmenter.ensemble import combine_probabilities, spot_whole_liver, subtract_median
 from pipeline.slabs import VolumeRow
-from pipeline.stages.base import Row, Stage
+from pipeline.stages.base import REASON, CaseStage, Row
 from pipeline.stages.session import pool_size, work_items
 from pipeline.volume import Geometry, to_native_image
 
@@ -30,7 +30,7 @@ def prediction_path(volume_id: str) -> tuple[str, str]:
     return "predictions", f"{volume_id}.nii.gz"
 
 
-class PredictSegmentation(Stage):
+class PredictSegmentation(CaseStage):
     """Write `predictions/VOLUME.nii.gz`, the tumor mask on the grid of the volume's file.
 
     Args:
@@ -40,7 +40,9 @@ class PredictSegmentation(Stage):
     """
 
     reads = ("volume_id",)
-    emits: ClassVar[tuple[str, ...]] = ("volume_id", "tumor_ml")
+    emits: ClassVar[tuple[str, ...]] = ("volume_id", "tumor_ml", *REASON)
+    step = "predict_segmentation"
+    nothing: ClassVar[Row] = {"tumor_ml": 0.0}
 
     def __init__(self, run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow]) -> None:
         self.run = run

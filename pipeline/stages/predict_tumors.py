@@ -14,13 +14,13 @@ from pipeline.prediction import TumorSpotter, find_regions
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, probabilities_schema
 from pipeline.slabs import slab_name
-from pipeline.stages.base import Row, Stage
+from pipeline.stages.base import REASON, CaseStage, Row
 
 if TYPE_CHECKING:
     import ray.data
 
 
-class PredictTumors(Stage):
+class PredictTumors(CaseStage):
     """Write `probabilities/VOLUME/SLAB.parquet` unless it is there.
 
     Args:
@@ -29,7 +29,8 @@ class PredictTumors(Stage):
     """
 
     reads = ("volume_id", "slab")
-    emits = ("volume_id", "slab")
+    emits = ("volume_id", "slab", *REASON)
+    step = "predict_tumors"
 
     def __init__(self, run: RunFolder, config: PipelineConfig) -> None:
         self.run = run

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pipeline.archive.quarantine import Rejection, write_rejection
 from pipeline.arrays import BoolArray
 from pipeline.config import ImageLabelConfig
-from pipeline.errors import RefusedInputError
+from pipeline.errors import CaseError, RefusedInputError
 from pipeline.image_labels import find_segments_present, find_tumor_segments, refine_image_labels
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, image_labels_schema
 from pipeline.slabs import VolumeRow, read_slab, slab_name
-from pipeline.stages.base import Row, Stage
+from pipeline.stages.base import REASON, CaseStage, Row
 
+STEP = "refine_image_labels"
 _COLUMNS = ["volume_id", "slice_index", "image_label", "segment_area_mm2", "split"]
 
 
-class RefineImageLabels(Stage):
+class RefineImageLabels(CaseStage):
     """Write `image_labels/VOLUME/SLAB.parquet` for all slabs of a volume.
 
     Args:
@@ -33,14 +34,20 @@ class RefineImageLabels(Stage):
     """
 
     reads = ("volume_id", "slabs")
-    emits = ("volume_id", "slices", "relabeled", "code", "message")
+    emits = ("volume_id", "slices", "relabeled", *REASON)
+    step = STEP
+    nothing: ClassVar[Row] = {"slices": 0, "relabeled": 0}
 
     def __init__(self, run: RunFolder, config: ImageLabelConfig) -> None:
         self.run = run
         self.config = config
 
     def process(self, row: Row) -> Iterator[Row]:
-        """Refine one volume; give its number of slices, of those that became healthy, and why it cannot be used."""
+        """Refine one volume; give its number of slices, and of those that became healthy.
+
+        Raises:
+            CaseError: If the label names nothing that is on any slice.
+        """
         slices = relabeled = 0
         for slab in row["slabs"]:
             columns = read_slab(self.run, "slices", row["volume_id"], slab, _COLUMNS)
@@ -51,12 +58,11 @@ class RefineImageLabels(Stage):
             self.run.write_table(table, "image_labels", row["volume_id"], slab_name(slab))
             slices += len(label)
             relabeled += int(np.sum(label.any(axis=1) & ~refined.any(axis=1)))
-        reason = {"code": "", "message": ""}
         if self.config.source == "volume" and 0 < slices == relabeled:
             named = ", ".join(str(index + 1) for index in np.flatnonzero(label[0]))
             sides = f"segments {named}, none of {slices} slices has {self.config.minimum_area_mm2:g} mm2 of one"
-            reason = {"code": "LABEL_NOT_IN_MAP", "message": f"the label names {sides}"}
-        yield {"volume_id": row["volume_id"], "slices": slices, "relabeled": relabeled, **reason}
+            raise CaseError("LABEL_NOT_IN_MAP", f"the label names {sides}", STEP)
+        yield {"volume_id": row["volume_id"], "slices": slices, "relabeled": relabeled}
 
     def _refine(
         self, volume_id: str, slab: int, columns: Mapping[str, np.ndarray[Any, Any]], present: BoolArray
@@ -81,7 +87,7 @@ def commit_labels(run: RunFolder, rows: Iterable[Row]) -> tuple[dict[str, int], 
     counts, reasons = Counter(slices=0, relabeled_healthy=0), Counter[str]()
     for row in rows:
         if row["code"]:
-            write_rejection(run, Rejection(row["volume_id"], row["code"], row["message"], "refine_image_labels"))
+            write_rejection(run, Rejection(row["volume_id"], row["code"], row["message"], STEP))
             run.remove("image_labels", row["volume_id"])
             reasons[row["code"]] += 1
         else:

@@ -15,12 +15,11 @@ import numpy as np
 
 from pipeline.archive.quarantine import Rejection, write_rejection
 from pipeline.config import GridConfig, PixelLabelConfig
-from pipeline.errors import CaseError
 from pipeline.refinement.slab_refinement import RefinementCounts, refine_slabs
 from pipeline.refinement.volume_refinement import refine_volume
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import VolumeRow
-from pipeline.stages.base import Row, Stage
+from pipeline.stages.base import REASON, CaseStage, Row, Stage
 
 STEP = "refine_pixel_labels"
 _TASK_SLICES = 512
@@ -29,7 +28,7 @@ _BLOCK_SLICES = 2048
 """Slices per block, a small part of a second's work: Ray takes some 7 ms for a block, more on a busy machine."""
 
 
-class RefinePixelLabels(Stage):
+class RefinePixelLabels(CaseStage):
     """Write `pseudo_labels/VOLUME/SLAB.parquet`: masks before and after PLR, and the continuity index.
 
     Args:
@@ -40,7 +39,9 @@ class RefinePixelLabels(Stage):
     """
 
     reads = ("volume_id", "slabs")
-    emits: ClassVar[tuple[str, ...]] = ("volume_id", "slices", "deleted", "grown", "code", "message")
+    emits: ClassVar[tuple[str, ...]] = ("volume_id", "slices", "deleted", "grown", *REASON)
+    step = STEP
+    nothing: ClassVar[Row] = vars(RefinementCounts())
 
     def __init__(
         self, run: RunFolder, grid: GridConfig, config: PixelLabelConfig, volumes: Mapping[str, VolumeRow]
@@ -51,17 +52,17 @@ class RefinePixelLabels(Stage):
         self.volumes = volumes
 
     def process(self, row: Row) -> Iterator[Row]:
-        """Refine consecutive slabs of a volume; give counts, or the reason why the volume cannot be used."""
-        counts, reason = RefinementCounts(), {"code": "", "message": ""}
+        """Refine consecutive slabs of a volume; give counts.
+
+        Raises:
+            CaseError: If the volume cannot be used.
+        """
         volume = self.volumes[row["volume_id"]]
-        try:
-            if self.config.enabled and self.config.method == "lesions":
-                counts = refine_volume(self.run, self.grid, self.config, volume)
-            else:
-                counts = refine_slabs(self.run, self.grid, self.config, volume, row["slabs"])
-        except CaseError as error:
-            reason = {"code": error.code, "message": error.message}
-        yield {"volume_id": row["volume_id"], **vars(counts), **reason}
+        if self.config.enabled and self.config.method == "lesions":
+            counts = refine_volume(self.run, self.grid, self.config, volume)
+        else:
+            counts = refine_slabs(self.run, self.grid, self.config, volume, row["slabs"])
+        yield {"volume_id": row["volume_id"], **vars(counts)}
 
 
 def cut_work(volumes: Iterable[VolumeRow], slab_length: int, *, whole: bool = False) -> list[Row]:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from pipeline.run_folder import RunFolder
 from pipeline.run_lock import hold_run_folder
 from pipeline.schema import encode, probabilities_schema
 from pipeline.slabs import VolumeRow, read_volume_rows, slab_name
-from pipeline.stages.base import Row
+from pipeline.stages.base import REASON, Row, require_whole
 from pipeline.stages.evaluate import EvaluateSegmentation, VolumeResult, evaluate_volumes
 from pipeline.stages.find_cases import find_cases
 from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases, remove_volume
@@ -85,13 +85,18 @@ class PredictAsTeacher(PredictSegmentation):
         student: Run folder with the `image_labels/` that say where there may be tumor.
     """
 
-    emits = ("volume_id",)
+    emits = ("volume_id", *REASON)
+    nothing: ClassVar[Row] = {}
 
     def __init__(
         self, run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow], student: RunFolder
     ) -> None:
         super().__init__(run, config, volumes)
         self.student = student
+
+    def marked_run(self) -> RunFolder:
+        """Return the student's folder, which this job holds."""
+        return self.student
 
     def process(self, row: Row) -> Iterator[Row]:
         """Predict one volume and keep what is in the named segments of each slice."""
@@ -156,7 +161,7 @@ def _predict_in_actors(
         num_cpus=settings.cpus_per_worker,
         num_gpus=int(settings.use_gpu),
     )
-    yield from predicted.iter_rows()
+    yield from require_whole(predicted.iter_rows())
 
 
 class CountWeakLabels(VolumeResult):
@@ -194,9 +199,10 @@ def measure_arm(run: RunFolder) -> dict[str, Any]:
     predicted = {row.volume_id: row for row in read_volume_rows(run, *PREDICTED_SPLITS)}
     require_predictions(run, list(predicted.values()))
     weak = {row.volume_id: row for row in read_volume_rows(run, "train") if not row.healthy and row.has_reference}
-    found = evaluate_volumes(EvaluateSegmentation(run, predicted), predicted)
-    cases = [CaseResult.from_json(text) for text in found]
-    counted = [json.loads(text) for text in evaluate_volumes(CountWeakLabels(run, weak), weak)]
+    found = require_whole(evaluate_volumes(EvaluateSegmentation(run, predicted), predicted))
+    cases = [CaseResult.from_json(row["result"]) for row in found]
+    found = require_whole(evaluate_volumes(CountWeakLabels(run, weak), weak))
+    counted = [json.loads(row["result"]) for row in found]
     return {
         "cases": {case.volume_id: describe_case(case) for case in cases},
         **{

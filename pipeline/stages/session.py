@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.cluster.blocks import BLOCKS_PER_CPU, count_blocks
 from pipeline.config import RayConfig
 from pipeline.run_folder import RunFolder
+from pipeline.stages.base import ATTEMPTS_SETTING
 from pipeline.stages.check_cluster import require_shared_storage
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def ray_session(config: RayConfig, run: RunFolder | None = None, source: str = "
     started = not ray.is_initialized()
     if started:
         _start(config)
-    _configure_data()
+    _configure_data(config)
     _growth.update(CPU=config.grows_to_cpus, GPU=config.grows_to_gpus)
     try:
         if started and run is not None:
@@ -92,7 +93,7 @@ def _start(config: RayConfig) -> None:
     )
 
 
-def _configure_data() -> None:
+def _configure_data(config: RayConfig) -> None:
     """Set Ray Data's context: no silent loss of rows, no endless wait, quiet logs."""
     import ray.data  # sets the levels of its loggers
 
@@ -101,6 +102,7 @@ def _configure_data() -> None:
     context.enable_progress_bars = False
     context.max_errored_blocks = 0
     context.execution_no_progress_timeout_s = NO_PROGRESS_TIMEOUT_S
+    context.set_config(ATTEMPTS_SETTING, config.attempts_per_case)
 
 
 def cluster_capacity() -> dict[str, float]:

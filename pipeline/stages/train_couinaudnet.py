@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.archive.quarantine import read_rejections
 from pipeline.config import CouinaudNetConfig, PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
@@ -58,7 +59,7 @@ def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Ro
     """Train from the newest checkpoint on; give the record of each epoch when it is done, earlier ones at once.
 
     At the end the networks and `couinaudnet.json` are in the run folder and the checkpoints are gone. A run folder
-    that has them is left as it is.
+    that has them is left as it is. If a case that ends its workers stopped the training, it begins without that case.
 
     Args:
         run: Run folder.
@@ -69,21 +70,36 @@ def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Ro
         RefusedInputError: If the cluster is too small.
         ray.train.TrainingFailedError: If workers failed more often than the settings allow.
     """
+    from pipeline.models.checkpoint import CHECKPOINTS, DESCRIPTION
+
+    left: Sequence[Row] = [] if run.exists(COUINAUDNET, DESCRIPTION) else slabs
+    if not left:
+        yield from read_history(run, COUINAUDNET)
+    while left:
+        try:
+            yield from _train(run, config, left)
+        except Exception:
+            rejected = {rejection.volume_id for rejection in read_rejections(run)}
+            before, left = left, [slab for slab in left if slab["volume_id"] not in rejected]
+            if len(left) in (0, len(before)):
+                raise
+        else:
+            break
+    run.remove(COUINAUDNET, CHECKPOINTS)
+
+
+def _train(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    """Train on slabs and publish the networks; give the record of each epoch."""
     import ray
 
-    from pipeline.models.checkpoint import CHECKPOINTS, DESCRIPTION
     from pipeline.stages.session import cluster_capacity
 
-    if not run.exists(COUINAUDNET, DESCRIPTION):
-        healthy_slices = _count_healthy(slabs)
-        config = fix_epochs(config, healthy_slices)
-        check_resources(config.couinaudnet, cluster_capacity(), healthy_slices)
-        fitting = ray.remote(_fit).options(num_cpus=0).remote(run, config, slabs)
-        yield from follow_training(run, COUINAUDNET, fitting)
-        _publish(run, config, healthy_slices)
-    else:
-        yield from read_history(run, COUINAUDNET)
-    run.remove(COUINAUDNET, CHECKPOINTS)
+    healthy_slices = _count_healthy(slabs)
+    config = fix_epochs(config, healthy_slices)
+    check_resources(config.couinaudnet, cluster_capacity(), healthy_slices)
+    fitting = ray.remote(_fit).options(num_cpus=0).remote(run, config, slabs)
+    yield from follow_training(run, COUINAUDNET, fitting)
+    _publish(run, config, healthy_slices)
 
 
 def _count_healthy(slabs: Sequence[Row]) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
@@ -16,12 +16,16 @@ from pipeline.segmenter.dataset import describe_dataset, export_case
 from pipeline.segmenter.folders import SegmenterFolders, nnunet_session
 from pipeline.segmenter.history import EpochRow, HistoryWriter
 from pipeline.segmenter.planning import extract_fingerprint, plan, preprocess_case, write_json
-from pipeline.stages.base import Row, Stage
+from pipeline.stages.base import REASON, CaseStage, Row, set_aside
 from pipeline.stages.follow_training import follow_training
+from pipeline.stages.session import work_items
+from pipeline.steps import Step
 from pipeline.training_history import SEGMENTER
 
+STEP = "train_segmenter"
 
-class ExportCase(Stage):
+
+class ExportCase(CaseStage):
     """Write one case into nnU-Net's raw data set, and its share of the fingerprint, which commits it.
 
     Args:
@@ -31,7 +35,9 @@ class ExportCase(Stage):
     """
 
     reads = ("case_id",)
-    emits = ("case_id", "fingerprint")
+    emits = ("case_id", "fingerprint", *REASON)
+    step = STEP
+    nothing: ClassVar[Row] = {"fingerprint": ""}
 
     def __init__(self, run: RunFolder, config: PipelineConfig, cases: Mapping[str, TrainingCase]) -> None:
         self.run = run
@@ -50,7 +56,7 @@ class ExportCase(Stage):
         yield {"case_id": case_id, "fingerprint": self.run.read_bytes(*commit).decode()}
 
 
-class PreprocessCase(Stage):
+class PreprocessCase(CaseStage):
     """Preprocess one case of the raw data set as the plans say.
 
     Args:
@@ -58,7 +64,8 @@ class PreprocessCase(Stage):
     """
 
     reads = ("case_id",)
-    emits = ("case_id",)
+    emits = ("case_id", *REASON)
+    step = STEP
 
     def __init__(self, run: RunFolder) -> None:
         self.run = run
@@ -69,6 +76,43 @@ class PreprocessCase(Stage):
         with nnunet_session(folders):
             preprocess_case(folders, row["case_id"])
         yield row
+
+
+def prepare_cases(step: Step, cases: Mapping[str, TrainingCase]) -> list[Row]:
+    """Export, plan and preprocess cases; set aside the volumes whose cases cannot be used.
+
+    Args:
+        step: The step, on a run folder that is local or mounted.
+        cases: Cases by id.
+
+    Returns:
+        A row for each case that can be trained on.
+
+    Raises:
+        RefusedInputError: If there is none; as `plan_segmenter`.
+    """
+    run, config = step.run, step.config
+    exported = _apply(ExportCase(run, config, cases), step, cases, cases)
+    while True:
+        plan_segmenter(run, config, exported)
+        prepared = _apply(PreprocessCase(run), step, cases, [row["case_id"] for row in exported])
+        if len(prepared) == len(exported):
+            return prepared
+        run.remove("segmenter", "nnUNet_preprocessed")  # made by plans for other cases
+        left = {row["case_id"] for row in prepared}
+        exported = [row for row in exported if row["case_id"] in left]
+
+
+def _apply(stage: CaseStage, step: Step, cases: Mapping[str, TrainingCase], case_ids: Iterable[str]) -> list[Row]:
+    """Run a stage over cases and give the rows of those that can be used."""
+    work = [{"case_id": case_id} for case_id in case_ids]
+    flow = work_items(STEP, work).map_batches(stage, batch_size=1, batch_format="pyarrow")
+    found = step.progress(flow.iter_rows(), total=len(work), unit="case")
+    rows = ({"volume_id": cases[row["case_id"]].volume.volume_id, **row} for row in found)
+    accepted, reasons = set_aside(step.run, STEP, rows)
+    if not accepted:
+        raise RefusedInputError(f"{STEP}: none of {len(work)} cases can be used: {dict(reasons)}")
+    return accepted
 
 
 def plan_segmenter(run: RunFolder, config: PipelineConfig, exported: Sequence[Row]) -> None:

@@ -18,7 +18,7 @@ from pipeline.config import PipelineConfig
 from pipeline.pixel_labels import window_radius
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import VolumeRow, read_volume_rows
-from pipeline.stages.base import Row, Stage
+from pipeline.stages.base import Row, Stage, require_whole
 from pipeline.stages.count_statistics import CountStatistics
 from pipeline.stages.healthy_slices import CountHealthySlices
 from pipeline.stages.predict_tumors import predict_tumors
@@ -168,12 +168,10 @@ def _measure(run: RunFolder, config: PipelineConfig, volume_ids: Sequence[str]) 
     for table in ("probabilities", TABLE):
         run.remove(table)  # of a shorter training
     work = [{"volume_id": row.volume_id, "slab": slab} for row in volumes.values() for slab in row.slabs]
-    for _ in predict_tumors(run, config, work_items("tune", work)).iter_rows():
+    for _ in require_whole(predict_tumors(run, config, work_items("tune", work)).iter_rows()):
         pass
     parts = [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in volumes.values()]
-    for row in _apply(CountStatistics(run, config.grid, labels.radius, volumes), parts):
-        if row["code"]:
-            raise RuntimeError(f"{row['volume_id']}: {row['code']}: {row['message']}")
+    _apply(CountStatistics(run, config.grid, labels.radius, volumes), parts)
     statistics = [read_statistics(run, row) for row in volumes.values()]
     radii = [window_radius(labels, row.spacing_mm[0]) for row in volumes.values()]
     (point,) = measure_surface(statistics, [labels.threshold], [labels.scale], radii).points()
@@ -181,8 +179,13 @@ def _measure(run: RunFolder, config: PipelineConfig, volume_ids: Sequence[str]) 
 
 
 def _apply(stage: Stage, work: Sequence[Row]) -> list[Row]:
-    """Run a stage over work items and return its rows."""
-    return list(work_items("tune", work).map_batches(stage, batch_size=1, batch_format="pyarrow").iter_rows())
+    """Run a stage over work items and return its rows.
+
+    Raises:
+        RuntimeError: If a volume cannot be used.
+    """
+    rows = work_items("tune", work).map_batches(stage, batch_size=1, batch_format="pyarrow").iter_rows()
+    return list(require_whole(rows))
 
 
 def _copy_checkpoint(run: RunFolder, name: str, source: str, target: str) -> None:

@@ -1,0 +1,41 @@
+"""A full disk, told in one line: it ends a job in many ways, most of them tracebacks of somebody else's code."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import traceback
+from pathlib import Path
+
+from pipeline.errors import RefusedInputError
+from pipeline.run_folder import RunFolder
+
+_SIGNS = ("No space left on device", "Disk quota exceeded", "OutOfDiskError")
+_FULL_BYTES = 2**20
+"""Some libraries say only that they could not write. With less than this free, that is why."""
+
+
+def explain_full_disk(error: BaseException, uri: str) -> str:
+    """Return what to tell a person if a disk is full, else an empty string.
+
+    Args:
+        error: What ended the job, perhaps on another machine.
+        uri: Run folder.
+    """
+    places = {"for the run folder": _folder(uri), "for temporary files of this machine": Path(tempfile.gettempdir())}
+    disks = {f"{what}, {path}": shutil.disk_usage(path) for what, path in places.items() if path and path.exists()}
+    text = "".join(traceback.format_exception(error))
+    if not any(sign in text for sign in _SIGNS) and all(disk.free > _FULL_BYTES for disk in disks.values()):
+        return ""
+    room = "; ".join(
+        f"{disk.free / 1e9:.3f} of {disk.total / 1e9:.3f} GB are free {name}" for name, disk in disks.items()
+    )
+    return f"a disk is full or a quota used up: {room}. Make room, then the same command goes on"
+
+
+def _folder(uri: str) -> Path | None:
+    """Return the run folder as a local path, if it is one."""
+    try:
+        return RunFolder(uri).local()
+    except RefusedInputError:
+        return None
