@@ -16,7 +16,7 @@ from pipeline.stages.base import REASON, CaseStage, set_aside
 from pipeline.stages.session import work_items
 from tests.test_refine_faults import GRID, write_good
 
-DEATHS = {"bad": 1000, "unlucky": 2}
+DEATHS = {"bad": 1000, "unlucky": 1}
 
 
 def die(run, volume_id):
@@ -75,8 +75,8 @@ def test_number_of_attempts_has_a_range():
 
 
 def test_case_that_kills_its_worker_is_set_aside_alone(ray_cluster, tmp_path, monkeypatch):
-    config, run, calm = PipelineConfig(run=str(tmp_path / "run"), grid=GRID), RunFolder(str(tmp_path / "run")), tmp_path
-    for folder in (run, undisturbed := RunFolder(str(calm / "calm"))):
+    config, run = PipelineConfig(run=str(tmp_path / "run"), grid=GRID), RunFolder(str(tmp_path / "run"))
+    for folder in (run, undisturbed := RunFolder(str(tmp_path / "calm"))):
         folder.write_json({"quarantined": {}}, "reports", "predict_tumors.json")
         for volume_id in ("bad", "good", "unlucky"):
             write_good(folder, volume_id)
@@ -86,7 +86,7 @@ def test_case_that_kills_its_worker_is_set_aside_alone(ray_cluster, tmp_path, mo
     assert job.main(config) == 3
     (rejection,) = read_rejections(run)
     assert (rejection.volume_id, rejection.code, rejection.step) == ("bad", CODE, "refine_pixel_labels")
-    assert sorted(name.split(".")[0] for name in run.names("deaths")) == ["bad"] * 3 + ["unlucky"] * 2
+    assert sorted(name.split(".")[0] for name in run.names("deaths")) == ["bad"] * 3 + ["unlucky"]
     assert run.names("pseudo_labels") == ["good", "unlucky"]
     for parts in (
         ("pseudo_labels", name, slab) for name in ("good", "unlucky") for slab in run.names("pseudo_labels", name)
@@ -99,7 +99,7 @@ def test_actor_that_dies_of_one_slab_gives_the_volume_up(ray_cluster, tmp_path):
     import ray.data
 
     run = RunFolder(str(tmp_path))
-    rows = [{"volume_id": name, "slab": slab} for name in ("bad", "good", "unlucky") for slab in range(2)]
+    rows = [{"volume_id": name, "slab": 0} for name in ("bad", "good", "unlucky")]
     flow = work_items(rows, 1).map_batches(
         DeadlyActor,
         fn_constructor_args=(run,),
@@ -108,8 +108,6 @@ def test_actor_that_dies_of_one_slab_gives_the_volume_up(ray_cluster, tmp_path):
         batch_format="pyarrow",
     )
     accepted, reasons = set_aside(run, "predict_tumors", flow.iter_rows(), "probabilities")
-    assert sorted((row["volume_id"], row["slab"]) for row in accepted) == [
-        (name, slab) for name in ("good", "unlucky") for slab in range(2)
-    ]
+    assert sorted(row["volume_id"] for row in accepted) == ["good", "unlucky"]
     assert reasons == {CODE: 1}
     assert [rejection.volume_id for rejection in read_rejections(run)] == ["bad"]

@@ -141,7 +141,9 @@ def test_disk_is_full(bench, stage):
 
 def test_file_system_fails_now_and_then(bench, stage):
     began, run = time.monotonic(), bench.prepare(stage)
-    bench.inject("fail", f"{STAGES[stage].touched}|reports/", operations=("read", "write"), everywhere=True, once=True, times=12)
+    bench.inject(
+        "fail", f"{STAGES[stage].touched}|reports/", operations=("read", "write"), everywhere=True, once=True, times=12
+    )
     code, _ = bench.run(stage, run)
     finish(bench, "passing EIO", stage, run, began, min(12, bench.strikes()), code)
 
