@@ -39,9 +39,7 @@ def main(config: PipelineConfig) -> int:
             records = train_couinaudnet(run, config, slabs)
             total = fix_epochs(config, healthy).couinaudnet.epochs
             epochs = list(step.progress(records, total=total, unit="epoch"))
-        reasons = count_rejections(
-            run, step.name
-        )  # earlier attempts' too: a training keeps the cases that it began with
+        reasons = count_rejections(run, step.name)  # of earlier starts, too: a training keeps the cases that it has
         return step.commit(taken=slices, given=healthy, quarantined=reasons, volumes=len(work), last_epoch=epochs[-1])
 
 

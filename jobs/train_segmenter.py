@@ -30,9 +30,7 @@ def main(config: PipelineConfig) -> int:
         with ray_session(config.ray, step.run):
             prepared = prepare_cases(step, cases)
             epochs = list(step.progress(train_segmenter(run, config), total=settings.epochs, unit="epoch"))
-        reasons = count_rejections(
-            run, step.name
-        )  # earlier attempts' too: a training keeps the cases that it began with
+        reasons = count_rejections(run, step.name)  # of earlier starts, too: a training keeps the cases that it has
         return step.commit(taken=len(cases), given=len(prepared), quarantined=reasons, last_epoch=epochs[-1])
 
 

@@ -12,7 +12,7 @@ import io
 import re
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from types import FunctionType
@@ -40,10 +40,20 @@ def run_job(main: FunctionType, arguments: Sequence[str] | None = None, *, write
     description = main.__globals__["__doc__"]
     try:
         config = parse(sys.argv[1:] if arguments is None else arguments, description, program)
-        with _hold(config, name) if writes else contextlib.nullcontext():
+        with _explain_full_disk(config), _hold(config, name) if writes else contextlib.nullcontext():
             code = main(config)
     except RefusedInputError as refusal:
         sys.exit(_refuse(str(refusal)))
+    sys.exit(code)
+
+
+@contextlib.contextmanager
+def _explain_full_disk(config: PipelineConfig) -> Iterator[None]:
+    """Leave with a line about a full disk instead of a traceback, if that is what went wrong."""
+    try:
+        yield
+    except RefusedInputError:
+        raise
     except Exception as error:
         from pipeline.full_disk import explain_full_disk
 
@@ -51,7 +61,6 @@ def run_job(main: FunctionType, arguments: Sequence[str] | None = None, *, write
             raise
         sys.stderr.write(f"error: {reason}\n")
         sys.exit(1)
-    sys.exit(code)
 
 
 def _hold(config: PipelineConfig, name: str) -> contextlib.AbstractContextManager[None]:

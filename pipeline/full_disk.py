@@ -22,15 +22,13 @@ def explain_full_disk(error: BaseException, uri: str) -> str:
         error: What ended the job, perhaps on another machine.
         uri: Run folder.
     """
-    places = {"for the run folder": _folder(uri), "for temporary files of this machine": Path(tempfile.gettempdir())}
-    disks = {f"{what}, {path}": shutil.disk_usage(path) for what, path in places.items() if path and path.exists()}
+    places = (_folder(uri), Path(tempfile.gettempdir()), Path("/dev/shm"))
+    disks = {path: shutil.disk_usage(path) for path in places if path and path.exists()}
     text = "".join(traceback.format_exception(error))
     if not any(sign in text for sign in _SIGNS) and all(disk.free > _FULL_BYTES for disk in disks.values()):
         return ""
-    room = "; ".join(
-        f"{disk.free / 1e9:.3f} of {disk.total / 1e9:.3f} GB are free {name}" for name, disk in disks.items()
-    )
-    return f"a disk is full or a quota used up: {room}. Make room, then the same command goes on"
+    room = ", ".join(f"{disk.free / 1e9:.3f} of {disk.total / 1e9:.3f} GB of {path}" for path, disk in disks.items())
+    return f"a disk is full, here or on another node; free here: {room}. Make room, then the same command goes on"
 
 
 def _folder(uri: str) -> Path | None:

@@ -131,7 +131,7 @@ def test_disk_is_full(bench, stage):
         code, said = bench.run(stage, run)
         assert code == 1, said[-3000:]
         error = next(line for line in said.splitlines() if line.startswith("error: "))
-        assert f"for the run folder, {run}" in error
+        assert f"0.000 of 0.067 GB of {run}" in error
         assert bench.strikes()
         (disk / "ballast").unlink()
         bench.heal()
