@@ -120,6 +120,15 @@ class Bench:
         code = self.start(job, run).wait(timeout=DEADLINE_S)
         return code, (self.folder / "log.txt").read_text()
 
+    def make_complete(self, kept=None):
+        """Run the method, undisturbed; or take the run that an earlier call kept, so that a matrix can go in pieces."""
+        if not (kept and Path(kept).exists()):
+            code, text = self.run("run_all", self.complete)
+            assert code == 0, text[-3000:]
+        if kept:
+            source, target = (kept, self.complete) if Path(kept).exists() else (self.complete, kept)
+            shutil.copytree(source, target)
+
     def inject(self, action, path, *, operations=("write",), everywhere=False, once=False, first=0, times=1):
         """Let a fault strike from now on."""
         self.heal()
@@ -212,8 +221,7 @@ def open_bench():
         said = cluster.stdout.readline()
         assert said, (folder / "cluster.txt").read_text()[-3000:]
         bench = Bench(folder, json.loads(said)["address"], cluster)
-        code, text = bench.run("run_all", bench.complete)
-        assert code == 0, text[-3000:]
+        bench.make_complete(os.environ.get("FAULT_ORACLE"))
         yield bench
     finally:
         cluster.stdin.close()

@@ -1,12 +1,14 @@
 """Every job's command line: fast help, one clear line for a refusal, exit codes."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from pipeline.command_line import load_config, parse, shipped
+from pipeline.command_line import load_config, parse, run_job, shipped
 from pipeline.errors import RefusedInputError
 
 ROOT = Path(__file__).parent.parent
@@ -70,3 +72,16 @@ def test_unknown_setting_in_a_file_is_refused(tmp_path):
     path.write_text("[pixel_labels]\ntau = 0.4\n")
     with pytest.raises(RefusedInputError, match=r"pixel_labels\.tau"):
         load_config(str(path))
+
+
+def test_full_disk_is_told_in_one_line(tmp_path, capsys):
+    def main(config):
+        raise RuntimeError("in a worker") from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(SystemExit) as left:
+        run_job(main, ["--run", str(tmp_path)])
+    error = capsys.readouterr().err
+    assert left.value.code == 1
+    assert error.startswith("error: a disk is full, here or on another node; free here: ")
+    assert f" GB of {tmp_path}, " in error
+    assert error.count("\n") == 1

@@ -1,10 +1,14 @@
 """Files appear whole or not at all, and the same content twice gives the same bytes."""
 
+import errno
 import pickle
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from pipeline.archive import steady_file
+from pipeline.archive.steady_file import WAITS_SECONDS
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 
@@ -64,3 +68,34 @@ def test_uri_of_a_local_file_system_opens(tmp_path):
 def test_unknown_file_system_is_refused():
     with pytest.raises(RefusedInputError, match="nowhere"):
         RunFolder("nowhere://bucket/run")
+
+
+def test_passing_errors_are_tried_again_and_nothing_half_written_stays(tmp_path, monkeypatch):
+    run, begin, pauses = RunFolder(str(tmp_path)), RunFolder._begin, []
+    answers = iter([errno.EIO, errno.ESTALE, 0, errno.ENOSPC])
+
+    def begin_or_fail(self, parts):
+        if code := next(answers):
+            raise OSError(code, "injected")
+        return begin(self, parts)
+
+    monkeypatch.setattr(RunFolder, "_begin", begin_or_fail)
+    monkeypatch.setattr(steady_file.time, "sleep", pauses.append)
+    run.write_bytes(b"whole", "file")
+    assert (run.read_bytes("file"), pauses) == (b"whole", list(WAITS_SECONDS[:2]))
+    with pytest.raises(OSError, match="injected"):  # another try makes no room
+        run.write_bytes(b"new", "file")
+    assert (run.read_bytes("file"), len(pauses)) == (b"whole", 2)
+
+
+def test_file_that_could_not_be_written_is_removed(tmp_path):
+    run = RunFolder(str(tmp_path))
+
+    def write_half():
+        with run._replacing(("folder", "file")) as temporary:
+            Path(temporary).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(OSError, match="full"):
+        write_half()
+    assert list((tmp_path / "folder").iterdir()) == []
