@@ -122,6 +122,21 @@ def test_case_kills_its_worker_every_time(bench, stage):
     assert equal or not compared
 
 
+def test_training_begins_again_without_a_case_that_kills_its_reader(bench):
+    began, stage = time.monotonic(), "train_couinaudnet"
+    run = bench.prepare(stage)
+    bench.inject("kill", "slices/phantom_001/", operations=("read",), times=1000)
+    code, said = bench.run(stage, run)
+    assert code == 3, said[-3000:]
+    (rejection,) = read_rejections(RunFolder(str(run)))
+    assert (rejection.volume_id, rejection.code, rejection.step) == ("phantom_001", CODE, stage)
+    lost, duplicates, _ = bench.compare(stage, run, "phantom_001")
+    row = ("case that kills its reader", stage, bench.strikes(), lost, duplicates, "the case alone in quarantine")
+    bench.outcomes.append(Outcome(*row, time.monotonic() - began))
+    assert (lost, duplicates) == (0, 0)
+    assert bench.strikes() >= 3
+
+
 def test_disk_is_full(bench, stage):
     with small_disk(DISK_MB) as disk:
         if disk is None:
