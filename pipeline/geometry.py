@@ -9,7 +9,9 @@ small matrices and nothing is ever shifted by half a pixel.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,9 @@ from numpy.typing import NDArray
 from pipeline.arrays import BoolArray, Float32Array, Int32Array
 from pipeline.config import GridConfig
 from pipeline.errors import CaseError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 CUT_SHARE = 0.2
 """A liver is cut if its section at the image's border has more than this share of its largest parallel section."""
@@ -78,12 +83,15 @@ def linear_weights(
 
 def liver_box(liver_mask: BoolArray) -> tuple[slice, slice, slice]:
     """Return the smallest z, y, x box that holds a mask with at least one voxel."""
-    bounds = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        indices = np.flatnonzero(liver_mask.any(axis=others))
-        bounds.append(slice(int(indices[0]), int(indices[-1]) + 1))
-    return bounds[0], bounds[1], bounds[2]
+    z = _extent(liver_mask.any(axis=2).any(axis=1))
+    plane = liver_mask[z].any(axis=0)
+    return z, _extent(plane.any(axis=1)), _extent(plane.any(axis=0))
+
+
+def _extent(marked: BoolArray) -> slice:
+    """Return the range from the first to the last true element, of which there is one."""
+    indices = np.flatnonzero(marked)
+    return slice(int(indices[0]), int(indices[-1]) + 1)
 
 
 def is_cut(liver_mask: BoolArray) -> bool:
@@ -143,12 +151,60 @@ def to_grid(
     Returns:
         float32, shape (n, height, width); for a mask the covered share of each pixel, in [0, 1].
     """
-    rows = area_weights(crop_start[1], planes.shape[1], spacing_mm[1], grid.height, grid.spacing_mm)
-    columns = area_weights(crop_start[2], planes.shape[2], spacing_mm[2], grid.width, grid.spacing_mm).T
-    result = np.empty((len(planes), grid.height, grid.width), np.float32)
+    average = plan_average(planes.shape[1:], spacing_mm, crop_start, grid)
+    result = np.zeros((len(planes), grid.height, grid.width), np.float32)
     for plane, target in zip(planes, result, strict=True):
-        np.matmul(rows @ plane.astype(np.float32), columns, out=target)
+        target[average.window] = average(plane)
     return result
+
+
+@dataclass(frozen=True)
+class AreaAverage:
+    """Averages native planes of one size over the area of the grid pixels that they reach.
+
+    Args:
+        rows: Sparse weights of rows, shape (window rows, native rows).
+        columns: Sparse weights of columns, shape (window columns, native columns).
+        window: The grid's rows and columns that planes reach.
+    """
+
+    rows: csr_matrix
+    columns: csr_matrix
+    window: tuple[slice, slice]
+
+    def __call__(self, plane: NDArray[Any]) -> Float32Array:
+        """Return the means of a plane, float32 of the window's shape."""
+        across = self.rows @ plane.astype(np.float32)
+        averaged: Float32Array = (self.columns @ np.ascontiguousarray(across.T)).T
+        return averaged
+
+
+def plan_average(
+    plane_shape: Sequence[int],
+    spacing_mm: tuple[float, float, float],
+    crop_start: tuple[int, int, int],
+    grid: GridConfig,
+) -> AreaAverage:
+    """Return what averages planes of a shape.
+
+    Args:
+        plane_shape: Native rows and columns.
+        spacing_mm: As in `to_grid`, and so are the others.
+        crop_start: Where the grid starts in these planes.
+        grid: The run's grid.
+    """
+    rows, height = _reached(area_weights(crop_start[1], plane_shape[0], spacing_mm[1], grid.height, grid.spacing_mm))
+    columns, width = _reached(area_weights(crop_start[2], plane_shape[1], spacing_mm[2], grid.width, grid.spacing_mm))
+    return AreaAverage(rows, columns, (height, width))
+
+
+def _reached(weights: Float32Array) -> tuple[csr_matrix, slice]:
+    """Return the rows of weights that are not all zero, as a sparse matrix, and which they are."""
+    from scipy.sparse import csr_matrix
+
+    used = np.flatnonzero(weights.any(axis=1))
+    window = slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 0)
+    return csr_matrix(weights[window]), window
 
 
 def to_native(

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.arrays import SEGMENT_COUNT, BoolArray, Float32Array, Int16Array, Int32Array, UInt8Array
 from pipeline.config import GridConfig
 from pipeline.errors import CaseError
-from pipeline.geometry import find_crop_start, liver_box, to_grid
+from pipeline.geometry import AreaAverage, find_crop_start, liver_box, plan_average
 from pipeline.intensity import window_to_gray
 from pipeline.slabs import VolumeRow
 from pipeline.volume import Volume
@@ -119,12 +119,10 @@ def plan_slices(volume: Volume, couinaud_map: UInt8Array, grid: GridConfig) -> S
     spacing_mm = volume.geometry.spacing_mm
     crop_start = find_crop_start(volume.liver_mask, spacing_mm, grid)
     depth, *box = liver_box(volume.liver_mask)
+    liver, hu = volume.liver_mask[:, box[0], box[1]], volume.hu[:, box[0], box[1]]
     relative = _relative_start(crop_start, (box[0].start, box[1].start))
-    rows = [
-        index
-        for index in range(depth.start, depth.stop)
-        if _find_covered(volume.liver_mask[index : index + 1, box[0], box[1]], spacing_mm, relative, grid)[0].any()
-    ]
+    average = plan_average(liver.shape[1:], spacing_mm, relative, grid)
+    rows = [index for index in range(depth.start, depth.stop) if _find_covered(liver[index], average)[0].any()]
     if not rows:
         raise CaseError("EMPTY_LIVER", f"no pixel of {grid.spacing_mm} mm is half liver, on any slice", _STEP)
     return SlicePlan(
@@ -132,7 +130,7 @@ def plan_slices(volume: Volume, couinaud_map: UInt8Array, grid: GridConfig) -> S
         box=(box[0], box[1]),
         slice_index=np.array(rows, np.int32),
         slab_length=grid.slab_length,
-        liver_median_hu=float(np.median(volume.hu[volume.liver_mask])),
+        liver_median_hu=float(np.median(hu[liver])),
         liver_ml=float(np.float32(liver_ml)),
         couinaud_map=couinaud_map,
     )
@@ -201,16 +199,22 @@ def make_slab(native: NativeSlab, volume: VolumeRow, grid: GridConfig) -> dict[s
     Returns:
         Columns of `pipeline.schema.slices_schema`.
     """
-    start = _relative_start(volume.crop_start, native.box_start)
-    liver, fraction = _find_covered(native.liver_mask, volume.spacing_mm, start, grid)
-    gray = window_to_gray(native.hu, grid.window_low_hu, grid.window_high_hu) * native.liver_mask
-    mean = to_grid(gray, volume.spacing_mm, start, grid) / np.where(liver, fraction, np.float32(1))
-    segments = _resample_segments(native.couinaud_map, volume.spacing_mm, start, grid) * liver
+    average = plan_average(
+        native.hu.shape[1:], volume.spacing_mm, _relative_start(volume.crop_start, native.box_start), grid
+    )
+    image = np.zeros((len(native.slice_index), grid.height, grid.width), np.uint8)
+    segments = np.zeros_like(image)
+    for k, liver_mask in enumerate(native.liver_mask):
+        liver, fraction = _find_covered(liver_mask, average)
+        gray = window_to_gray(native.hu[k], grid.window_low_hu, grid.window_high_hu) * liver_mask
+        mean = average(gray) / np.where(liver, fraction, np.float32(1))
+        image[k][average.window] = np.where(liver, np.clip(np.rint(mean), 0, 255), 0)
+        segments[k][average.window] = _find_segments(native.couinaud_map[k], average) * liver
     count = len(native.slice_index)
     return {
         "volume_id": [volume.volume_id] * count,
         "slice_index": native.slice_index,
-        "image": np.where(liver, np.clip(np.rint(mean), 0, 255), 0).astype(np.uint8),
+        "image": image,
         "couinaud_map": segments,
         "image_label": np.tile(volume.label_array(), (count, 1)),
         "segment_area_mm2": _measure_segments(segments, grid.spacing_mm),
@@ -238,13 +242,17 @@ def make_reference_slab(native: NativeSlab, volume: VolumeRow, grid: GridConfig)
     """
     if native.reference_mask is None:
         raise ValueError(f"slab {native.slab} of {volume.volume_id} has no reference mask")
-    start = _relative_start(volume.crop_start, native.box_start)
-    liver, _ = _find_covered(native.liver_mask, volume.spacing_mm, start, grid)
-    tumor, _ = _find_covered(native.reference_mask, volume.spacing_mm, start, grid)
+    average = plan_average(
+        native.hu.shape[1:], volume.spacing_mm, _relative_start(volume.crop_start, native.box_start), grid
+    )
+    tumor = np.zeros((len(native.slice_index), grid.height, grid.width), np.bool_)
+    for target, liver_mask, reference in zip(tumor, native.liver_mask, native.reference_mask, strict=True):
+        if reference.any():
+            target[average.window] = _find_covered(reference, average)[0] & _find_covered(liver_mask, average)[0]
     return {
         "volume_id": [volume.volume_id] * len(tumor),
         "slice_index": native.slice_index,
-        "reference_mask": tumor & liver,
+        "reference_mask": tumor,
     }
 
 
@@ -253,26 +261,19 @@ def _relative_start(crop_start: tuple[int, int, int], box_start: tuple[int, int]
     return crop_start[0], crop_start[1] - box_start[0], crop_start[2] - box_start[1]
 
 
-def _find_covered(
-    mask: BoolArray, spacing_mm: tuple[float, float, float], start: tuple[int, int, int], grid: GridConfig
-) -> tuple[BoolArray, Float32Array]:
-    """Return the pixels that a mask covers at least by half, and the covered share of all pixels."""
-    fraction = to_grid(mask, spacing_mm, start, grid)
+def _find_covered(mask: BoolArray, average: AreaAverage) -> tuple[BoolArray, Float32Array]:
+    """Return the pixels that a mask's plane covers at least by half, and the covered share of all pixels."""
+    fraction = average(mask)
     return np.round(fraction, _DIGITS) >= 0.5, fraction
 
 
-def _resample_segments(
-    couinaud_map: UInt8Array, spacing_mm: tuple[float, float, float], start: tuple[int, int, int], grid: GridConfig
-) -> UInt8Array:
-    """Return the segment that covers most of each pixel, 0 where there is none."""
-    largest = np.zeros((len(couinaud_map), grid.height, grid.width), np.float32)
-    winner = np.zeros(largest.shape, np.uint8)
-    for segment in range(1, SEGMENT_COUNT + 1):
-        mask = couinaud_map == segment
-        if mask.any():
-            fraction = np.round(to_grid(mask, spacing_mm, start, grid), _DIGITS)
-            winner[fraction > largest] = segment
-            np.maximum(largest, fraction, out=largest)
+def _find_segments(couinaud_map: UInt8Array, average: AreaAverage) -> UInt8Array:
+    """Return the segment of a plane that covers most of each pixel, 0 where there is none."""
+    largest, winner = np.float32(0), np.uint8(0)
+    for segment in np.flatnonzero(np.bincount(couinaud_map.ravel(), minlength=2)[1:]) + 1:
+        fraction = np.round(average(couinaud_map == segment), _DIGITS)
+        winner = np.where(fraction > largest, np.uint8(segment), winner)
+        largest = np.maximum(largest, fraction)
     return winner
 
 
