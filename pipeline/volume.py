@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,14 +91,42 @@ def to_lps(image: sitk.Image) -> tuple[np.ndarray[Any, Any], Geometry]:
     """
     import SimpleITK as sitk
 
-    code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
-    oriented = sitk.DICOMOrient(image, "LPS")
-    array = sitk.GetArrayFromImage(oriented)
-    z, y, x = (float(value) for value in reversed(oriented.GetSpacing()))
-    origin = oriented.GetOrigin()
-    shape = (int(array.shape[0]), int(array.shape[1]), int(array.shape[2]))
-    geometry = Geometry(shape, (z, y, x), (origin[0], origin[1], origin[2]), tuple(oriented.GetDirection()), code)
-    return array, geometry
+    view, geometry = view_in_lps(
+        sitk.GetArrayViewFromImage(image), image.GetSpacing(), image.GetOrigin(), image.GetDirection()
+    )
+    return np.array(view, order="C"), geometry
+
+
+def view_in_lps(
+    array: np.ndarray[Any, Any], spacing_mm: Sequence[float], origin_mm: Sequence[float], direction: Sequence[float]
+) -> tuple[np.ndarray[Any, Any], Geometry]:
+    """Return a view of a zyx array with its axes permuted and flipped to LPS order, and its geometry.
+
+    SimpleITK orients an image of one voxel; what it does to the axes is done to the array, which is not copied.
+
+    Args:
+        array: Voxels.
+        spacing_mm: Spacing along x, y, z of the array, as SimpleITK has it.
+        origin_mm: Position of the first voxel, x, y, z.
+        direction: Direction cosines, row-major 3 x 3.
+    """
+    import SimpleITK as sitk
+
+    voxel = sitk.Image([1, 1, 1], sitk.sitkUInt8)
+    voxel.SetSpacing(spacing_mm)
+    voxel.SetOrigin(origin_mm)
+    voxel.SetDirection(direction)
+    orient = sitk.DICOMOrientImageFilter()
+    orient.SetDesiredCoordinateOrientation("LPS")
+    oriented, order, flips = orient.Execute(voxel), orient.GetPermuteOrder(), orient.GetFlipAxes()
+    turned = array.transpose([2 - axis for axis in reversed(order)])
+    z, y, x = turned.shape
+    corner = [(size - 1) * flip for size, flip in zip((x, y, z), flips, strict=True)]
+    origin = sitk.PermuteAxes(voxel, order).TransformIndexToPhysicalPoint(corner)
+    spacing = tuple(float(value) for value in reversed(oriented.GetSpacing()))
+    code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(direction)
+    geometry = Geometry((z, y, x), (spacing[0], spacing[1], spacing[2]), tuple(origin), oriented.GetDirection(), code)
+    return np.flip(turned, [2 - axis for axis in range(3) if flips[axis]]), geometry
 
 
 def to_native_image(array: np.ndarray[Any, Any], geometry: Geometry) -> sitk.Image:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,7 @@ from numpy.typing import NDArray
 from pipeline.archive.checks import reading, require_spacing
 from pipeline.archive.steady_file import open_path
 from pipeline.errors import CaseError
-from pipeline.volume import Geometry, to_lps
-
-if TYPE_CHECKING:
-    import SimpleITK as sitk
+from pipeline.volume import Geometry, to_lps, view_in_lps
 
 MAXIMUM_BYTES = 2**32
 """Largest image that is decoded: 4 GiB hold 8,192 slices of 512 x 512 at 16 bit."""
@@ -50,12 +47,14 @@ class NiftiHeader:
         dtype: Voxels as stored, with the file's byte order.
         data_offset: Where the voxels begin.
         oriented: Whether sform or qform says where the voxels lie.
+        plain: Whether there are three axes and stored voxels are the image's.
     """
 
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
     data_offset: int
     oriented: bool
+    plain: bool
 
     @property
     def file_bytes(self) -> int:
@@ -89,7 +88,7 @@ def read_nifti(
         copy.flush()
         if not header.oriented:
             raise CaseError("ORIENTATION_UNKNOWN", f"{what} has sform_code 0 and qform_code 0, expected one above 0")
-        array, geometry = to_lps(_decode(inflated, what))
+        array, geometry = _decode(inflated, header, what)
     require_spacing(geometry, what)
     return array, geometry
 
@@ -215,6 +214,7 @@ def parse_header(head: bytes, what: str) -> NiftiHeader:
     rank, *lengths = struct.unpack_from(f"{order}8h", head, 40)
     datatype, bits = struct.unpack_from(f"{order}2h", head, 70)
     (offset,) = struct.unpack_from(f"{order}f", head, 108)
+    scaling = struct.unpack_from(f"{order}2f", head, 112)
     codes = struct.unpack_from(f"{order}2h", head, 252)
     if not (3 <= rank <= 7 and min(lengths[:3]) >= 1 and all(length == 1 for length in lengths[3:rank])):
         raise CaseError("NIFTI_DIMENSIONS", f"{what} has shape {tuple(lengths[: max(rank, 0)])}, expected three axes")
@@ -224,15 +224,24 @@ def parse_header(head: bytes, what: str) -> NiftiHeader:
     if not (offset >= _HEADER_BYTES + 4 and offset < MAXIMUM_BYTES):
         raise CaseError("NIFTI_CORRUPT", f"{what} has its voxels at byte {offset:g}, expected 352 or later")
     x, y, z = lengths[:3]
-    return NiftiHeader((x, y, z), dtype, int(offset), any(code > 0 for code in codes))
+    plain = rank == 3 and scaling in ((0.0, 0.0), (1.0, 0.0))
+    return NiftiHeader((x, y, z), dtype, int(offset), any(code > 0 for code in codes), plain)
 
 
-def _decode(path: Path, what: str) -> sitk.Image:
-    """Decode a verified file as a three-dimensional image. The decoder's error text names the path and is dropped."""
+def _decode(path: Path, header: NiftiHeader, what: str) -> tuple[NDArray[Any], Geometry]:
+    """Decode a verified file in LPS order. The decoder's error text names the path and is dropped."""
     import SimpleITK as sitk
 
     sitk.ProcessObject_SetGlobalWarningDisplay(False)
     try:
+        if header.plain:
+            reader = sitk.ImageFileReader()
+            reader.SetFileName(str(path))
+            reader.SetImageIO("NiftiImageIO")
+            reader.ReadImageInformation()
+            voxels = np.memmap(path, header.dtype, "r", header.data_offset, header.shape[::-1])
+            view, geometry = view_in_lps(voxels, reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
+            return np.array(view, header.dtype.newbyteorder("="), order="C"), geometry
         image = sitk.ReadImage(str(path), imageIO="NiftiImageIO")
     except RuntimeError as error:
         if "allocate memory" in str(error):
@@ -245,4 +254,4 @@ def _decode(path: Path, what: str) -> sitk.Image:
         raise CaseError(
             "NIFTI_DIMENSIONS", f"{what} has {image.GetNumberOfComponentsPerPixel()} values per voxel, not one"
         )
-    return image
+    return to_lps(image)

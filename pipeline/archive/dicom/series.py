@@ -20,7 +20,7 @@ from pipeline.archive.dicom.repair import mend
 from pipeline.archive.members import Member
 from pipeline.arrays import BoolArray, Int16Array
 from pipeline.errors import CaseError
-from pipeline.volume import Geometry, to_lps
+from pipeline.volume import Geometry, view_in_lps
 
 if TYPE_CHECKING:
     import pydicom
@@ -172,16 +172,11 @@ def _require_pixel_bytes(dataset: pydicom.Dataset, header: SliceHeader, what: st
 
 def to_volume(array: NDArray[Any], series: Series, what: str) -> tuple[NDArray[Any], Geometry]:
     """Return decoded slices as an LPS volume."""
-    import SimpleITK as sitk
-
     first = series.slices[0]
     row, column = np.array(first.orientation).reshape(2, 3)
     array, origin_mm = mend(array, series) if series.repairs else (array, first.position_mm)
-    image = sitk.GetImageFromArray(array)
     between_rows, between_columns = first.pixel_spacing_mm
-    image.SetSpacing((between_columns, between_rows, series.step_mm))
-    image.SetOrigin(origin_mm)
-    image.SetDirection(np.stack([row, column, slice_normal(first.orientation)], axis=1).ravel().tolist())
-    volume, geometry = to_lps(image)
+    direction = np.stack([row, column, slice_normal(first.orientation)], axis=1).ravel().tolist()
+    volume, geometry = view_in_lps(array, (between_columns, between_rows, series.step_mm), origin_mm, direction)
     require_spacing(geometry, what)
-    return volume, geometry
+    return np.ascontiguousarray(volume), geometry
