@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.arrays import BoolArray, Float32Array, Int32Array
+from pipeline.arrays import BoolArray, Float32Array, Int32Array, UInt8Array
 from pipeline.config import GridConfig
 from pipeline.errors import CaseError
 
@@ -81,8 +81,9 @@ def linear_weights(
     return (weights * inside[:, None]).astype(np.float32)
 
 
-def liver_box(liver_mask: BoolArray) -> tuple[slice, slice, slice]:
-    """Return the smallest z, y, x box that holds a mask with at least one voxel."""
+def liver_box(liver_mask: BoolArray | UInt8Array) -> tuple[slice, slice, slice]:
+    """Return the smallest z, y, x box that holds a mask with at least one voxel; any value but 0 is inside."""
+    liver_mask = liver_mask.view(np.bool_)
     z = _extent(liver_mask.any(axis=2).any(axis=1))
     plane = liver_mask[z].any(axis=0)
     return z, _extent(plane.any(axis=1)), _extent(plane.any(axis=0))

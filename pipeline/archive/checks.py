@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.arrays import BoolArray, Int16Array, UInt8Array
 from pipeline.errors import CaseError
+from pipeline.geometry import liver_box
 from pipeline.volume import Geometry
 
 GRID_TOLERANCE = 1e-3
@@ -78,9 +79,11 @@ def require_liver_hu(hu: Int16Array, liver: UInt8Array | BoolArray) -> None:
     Raises:
         CaseError: `LIVER_HU`.
     """
-    inside = hu[liver > 0]
+    if not liver.any():
+        return
+    box = liver_box(liver)
     low, high = LIVER_MEDIAN_HU
-    if inside.size and not low <= (median := float(np.median(inside))) <= high:
+    if not low <= (median := float(np.median(hu[box][liver[box] > 0]))) <= high:
         raise CaseError("LIVER_HU", f"the liver's median is {median:g} HU, expected {low}..{high}")
 
 
@@ -108,7 +111,7 @@ def to_labels(values: NDArray[Any], highest: int, code: str, what: str) -> UInt8
         CaseError: With `code`, quoting up to five of the other values.
     """
     if values.dtype.kind in "iu" and values.size and values.min() >= 0 and values.max() <= highest:
-        return values.astype(np.uint8)
+        return values.astype(np.uint8, copy=False)
     wrong = values[(values < 0) | (values > highest) | (values != np.rint(values))]
     if wrong.size:
         found = ", ".join(f"{value:g}" for value in np.unique(wrong)[:5])

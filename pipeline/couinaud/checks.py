@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.arrays import SEGMENT_COUNT, BoolArray, Float64Array, UInt8Array
 from pipeline.couinaud.result import CouinaudMap
 from pipeline.errors import CaseError
+from pipeline.geometry import liver_box
 
 MEAN_FRACTIONS = (0.03, 0.13, 0.07, 0.15, 0.15, 0.10, 0.16, 0.23)
 """Mean share of the liver that segments 1..8 have in public annotations of the 20 scans of 3D-IRCADb-01."""
@@ -37,10 +38,13 @@ def check_map(made: CouinaudMap, liver_mask: BoolArray) -> CouinaudMap:
     if labels.shape != liver_mask.shape or labels.dtype != np.uint8:
         sides = f"{labels.dtype} {labels.shape}, expected uint8 {liver_mask.shape}"
         raise ValueError(f"constructor {made.method} gave a map of {sides}")
-    wrong = np.count_nonzero((labels > 0) != liver_mask) + np.count_nonzero(labels > SEGMENT_COUNT)
+    box = liver_box(liver_mask)
+    inside, liver = labels[box], liver_mask[box]
+    wrong = np.count_nonzero(labels) - np.count_nonzero(inside)
+    wrong += np.count_nonzero((inside > 0) != liver) + np.count_nonzero(inside > SEGMENT_COUNT)
     if wrong:
         raise ValueError(f"constructor {made.method} gave {wrong} voxels a label that does not follow the liver")
-    return replace(made, flags=tuple(sorted({*made.flags, *flag_fractions(measure_fractions(labels))})))
+    return replace(made, flags=tuple(sorted({*made.flags, *flag_fractions(measure_fractions(inside))})))
 
 
 def require_named_segments(made: CouinaudMap, image_label: BoolArray) -> None:

@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from pipeline.archive.cases import CaseSource, Study, to_geometry
 from pipeline.archive.dicom.volume import read_volume
 from pipeline.archive.sandbox import Limits
@@ -56,11 +58,11 @@ def read_study(case: CaseSource, record: Callable[[bytes], object], liver_value:
     values, arrays = read_volume(root, slices, mask, repair_codes(repairs), liver_value)
     record(values["sha256"].encode())
     labels = arrays.get("labels")
-    tumors = None if labels is None else labels == _TUMOR
+    has_tumors = labels is not None and labels.max() == _TUMOR
     return Study(
         hu=arrays["hu"],
         geometry=to_geometry(values["geometry"]),
-        liver_mask=None if labels is None else labels > 0,
-        reference_mask=tumors if tumors is not None and tumors.any() else None,
+        liver_mask=None if labels is None else labels > 0 if has_tumors else labels.view(np.bool_),
+        reference_mask=labels == _TUMOR if has_tumors else None,
         notes=tuple(values["notes"]),
     )
