@@ -16,6 +16,7 @@ from pipeline.archive.checks import require_contrast, require_spacing, to_hu
 from pipeline.archive.dicom.attributes import dicom_errors, parse, quiet
 from pipeline.archive.dicom.geometry import Series, arrange, slice_normal
 from pipeline.archive.dicom.headers import HEADER_KEYWORDS, PIXEL_KEYWORDS, SliceHeader, read_headers
+from pipeline.archive.dicom.plain import PlainFile, parse_quickly
 from pipeline.archive.dicom.repair import mend
 from pipeline.archive.members import Member
 from pipeline.arrays import BoolArray, Int16Array
@@ -45,7 +46,7 @@ def read_series(members: Sequence[Member], what: str, record: Callable[[bytes], 
     for member in members:
         data = member.read()
         record(data)
-        headers += read_headers(member, parse(data, what, HEADER_KEYWORDS), hashlib.sha256(data).digest(), what)
+        headers += read_headers(member, parse_quickly(data, what, HEADER_KEYWORDS), hashlib.sha256(data).digest(), what)
     return arrange(headers, what)
 
 
@@ -129,9 +130,14 @@ def _decode_slices(
         if header.member.name != name:
             data = header.member.read()
             record(data)
-            dataset = parse(data, what, PIXEL_KEYWORDS)
+            dataset = parse_quickly(data, what, PIXEL_KEYWORDS)
             name = header.member.name
-        yield header, _decode(dataset, header, what)
+        stored = dataset.pixels() if isinstance(dataset, PlainFile) else None
+        if stored is None:
+            if isinstance(dataset, PlainFile):
+                dataset = parse(data, what, PIXEL_KEYWORDS)
+            stored = _decode(dataset, header, what)
+        yield header, _require_matrix(stored, header, what)
 
 
 def _decode(dataset: pydicom.Dataset, header: SliceHeader, what: str) -> NDArray[Any]:
@@ -144,6 +150,11 @@ def _decode(dataset: pydicom.Dataset, header: SliceHeader, what: str) -> NDArray
             stored: NDArray[Any] = pixel_array(dataset, index=header.index)
     except dicom_errors():
         raise CaseError("PIXELDATA_UNREADABLE", f"{what}: the pixels of a slice cannot be decoded") from None
+    return stored
+
+
+def _require_matrix(stored: NDArray[Any], header: SliceHeader, what: str) -> NDArray[Any]:
+    """Return stored values, checked to have the header's rows and columns."""
     if stored.shape != header.matrix:
         raise CaseError("PIXELDATA_UNREADABLE", f"{what}: pixels of {stored.shape}, the header {header.matrix}")
     return stored

@@ -25,6 +25,7 @@ from pipeline.archive.dicom.kinds import (
     hash_text,
     is_image,
 )
+from pipeline.archive.dicom.plain import parse_quickly
 from pipeline.archive.dicom.split import Part, split_series
 from pipeline.archive.members import Member, is_junk
 from pipeline.archive.sandbox_child import Result
@@ -124,7 +125,7 @@ def _expand(tree: SourceTree, states: Sequence[FileState], skipped: Counter[str]
 def _kind_of(stream: Any, folder: str) -> FileKind:
     """Tell what a file is that begins as DICOM does."""
     try:
-        return file_kind(parse(stream, IMAGE, KIND_KEYWORDS), folder)
+        return file_kind(parse_quickly(stream, IMAGE, KIND_KEYWORDS), folder)
     except CaseError as error:
         return FileKind("", "", error.code, "unknown")
 
@@ -186,7 +187,7 @@ def read_series_headers(tree: SourceTree, names: Sequence[str]) -> list[SliceHea
     uids: dict[str, list[str]] = {}
     for name in names:
         with tree.open(name) as stream:
-            dataset = parse(stream, IMAGE, HEADER_KEYWORDS)
+            dataset = parse_quickly(stream, IMAGE, HEADER_KEYWORDS)
         if not text_of(dataset, "SeriesInstanceUID") and not is_image(dataset):
             raise CaseError("DICOM_UNREADABLE", f"{IMAGE}: a file ends before it says what it belongs to")
         member = Member(name, partial(tree.read, name))
