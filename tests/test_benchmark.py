@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jobs import benchmark
-from pipeline.benchmarks import kernels
+from pipeline.benchmarks import hospital, kernels
 from pipeline.benchmarks.cohort import open_cohort
 from pipeline.benchmarks.processes import BareProcesses
 from pipeline.benchmarks.refinement import TARGETS, compare
@@ -14,6 +14,7 @@ from pipeline.config import GridConfig, PhantomConfig, PipelineConfig
 from pipeline.masks import read_volume_slices
 from pipeline.pixel_labels import refine_pixel_labels
 from pipeline.run_folder import RunFolder
+from pipeline.stages import benchmark_dicom
 from pipeline.stages.refine_pixel_labels import cut_work
 
 TINY = {
@@ -113,3 +114,20 @@ def test_subject_is_taken_off_the_command_line():
     with pytest.raises(SystemExit) as leave:
         run_job(*benchmark.take_subject(["weather", "--run", "x"]))
     assert leave.value.code == 2
+
+
+def test_ingest_is_measured_against_bare_decoders(ray_cluster, tmp_path, monkeypatch, capsys):
+    tiny = PhantomConfig(
+        train_pathological=1, train_healthy=0, test=0, slices=8, height=48, width=56, slice_spacing_mm=20.0,
+        pixel_spacing_mm=6.0,
+    )  # fmt: skip
+    monkeypatch.setattr(hospital, "SIZE", tiny)
+    for module in (hospital, benchmark_dicom):
+        monkeypatch.setattr(module, "SERIES", 3)
+    monkeypatch.setattr(benchmark_dicom, "ROUNDS", 1)
+    config = PipelineConfig(run=str(tmp_path), grid=GridConfig(height=64, width=64, spacing_mm=6.0, slab_length=5))
+    assert benchmark.measure_dicom(config) == 0
+    report = RunFolder(str(tmp_path)).read_json("reports", "benchmark_dicom.json")
+    assert {row["figure"] for row in report["targets"]} == set(benchmark_dicom.TARGETS)
+    assert all(row["value"] > 0 for row in report["targets"])
+    assert len(capsys.readouterr().out.splitlines()) == len(benchmark_dicom.TARGETS)

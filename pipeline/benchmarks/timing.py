@@ -10,7 +10,7 @@ from pathlib import Path
 ROUNDS = 5
 """Paired rounds of which the median counts."""
 
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_CLEAR = Path("/proc/self/clear_refs")
 _measured: list[str] = []
 
 
@@ -54,11 +54,12 @@ def restart_peak(measurement: str) -> None:
             _CLEAR.write_text("5")
 
 
-def peak_mb() -> float | None:
-    """Return the peak of this process's resident memory in MB; None where the system does not say."""
-    if not _STATUS.exists():
+def peak_mb(pid: int | str = "self") -> float | None:
+    """Return the peak of a process's resident memory in MB; None where the system does not say, or it has ended."""
+    try:
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    except OSError:
         return None
-    fields = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
     return int(fields["VmHWM"].split()[0]) / 1024 if "VmHWM" in fields else None
 
 

@@ -91,7 +91,7 @@ class RefinementFlows:
         """Time the stage on all CPUs, as many bare processes, and perhaps other operations, in turns."""
         known = {volume.volume_id: volume for volume in self.volumes}
         work = cut_work(self.volumes, self.config.grid.slab_length)
-        with BareProcesses(_cpus(), self.run, self.config, known, _niceness()) as processes:
+        with BareProcesses(count_cpus(), self.run, self.config, known, find_niceness()) as processes:
             pair: dict[str, Callable[[], object]] = {"ray": self.refine, "processes": lambda: processes.refine(work)}
             return take_turns({**pair, **(others or {})}, ROUNDS)
 
@@ -124,14 +124,14 @@ class RefinementFlows:
             raise RuntimeError(f"the flow took {taken} of {self.slices} slices")
 
 
-def _cpus() -> int:
+def count_cpus() -> int:
     """Return the CPUs of the cluster."""
     import ray
 
     return int(ray.cluster_resources()["CPU"])
 
 
-def _niceness() -> int:
+def find_niceness() -> int:
     """Return the priority of Ray's workers, which is lower than usual: on a busy machine that makes a difference."""
     import ray
 
