@@ -119,10 +119,10 @@ def plan_slices(volume: Volume, couinaud_map: UInt8Array, grid: GridConfig) -> S
     spacing_mm = volume.geometry.spacing_mm
     crop_start = find_crop_start(volume.liver_mask, spacing_mm, grid)
     depth, *box = liver_box(volume.liver_mask)
-    liver, hu = volume.liver_mask[:, box[0], box[1]], volume.hu[:, box[0], box[1]]
+    liver, hu = volume.liver_mask[depth, box[0], box[1]], volume.hu[depth, box[0], box[1]]
     relative = _relative_start(crop_start, (box[0].start, box[1].start))
     average = plan_average(liver.shape[1:], spacing_mm, relative, grid)
-    rows = [index for index in range(depth.start, depth.stop) if _find_covered(liver[index], average)[0].any()]
+    rows = [index for index, mask in enumerate(liver, depth.start) if _find_covered(mask, average)[0].any()]
     if not rows:
         raise CaseError("EMPTY_LIVER", f"no pixel of {grid.spacing_mm} mm is half liver, on any slice", _STEP)
     return SlicePlan(

@@ -15,7 +15,7 @@ CRASH, HANG, GREED = 30_001, 30_002, 30_003
 
 def decode_crafted(**arguments):
     with (
-        mock.patch.object(nifti, "_decode", spoil(nifti._decode, lambda image: image[0, 0, 0])),
+        mock.patch.object(nifti, "_decode", spoil(nifti._decode, lambda decoded: decoded[0][0, 0, 0])),
         mock.patch.object(series, "_decode", spoil(series._decode, lambda stored: stored[0, 0])),
     ):
         return decode_case(**arguments)

@@ -239,9 +239,9 @@ def _decode(path: Path, header: NiftiHeader, what: str) -> tuple[NDArray[Any], G
             reader.SetFileName(str(path))
             reader.SetImageIO("NiftiImageIO")
             reader.ReadImageInformation()
-            voxels = np.memmap(path, header.dtype, "r", header.data_offset, header.shape[::-1])
+            voxels = np.memmap(path, header.dtype, "c", header.data_offset, header.shape[::-1])
             view, geometry = view_in_lps(voxels, reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
-            return np.array(view, header.dtype.newbyteorder("="), order="C"), geometry
+            return np.ascontiguousarray(np.asarray(view), header.dtype.newbyteorder("=")), geometry
         image = sitk.ReadImage(str(path), imageIO="NiftiImageIO")
     except RuntimeError as error:
         if "allocate memory" in str(error):

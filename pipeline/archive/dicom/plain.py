@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.archive.dicom.attributes import parse
+from pipeline.archive.dicom.attributes import parse, quiet, value_of
 
 if TYPE_CHECKING:
     import pydicom
@@ -70,20 +70,27 @@ class PlainFile:
         vr, start, length = self.elements[tag]
         return _convert(tag, vr.decode(), self.data[start : start + length])
 
-    def pixels(self) -> NDArray[Any] | None:
-        """Return the stored values of a single frame of 16 bits each, as pydicom decodes them; None if it is another.
-
-        The array may be read-only.
-        """
+    @property
+    def has_plain_pixels(self) -> bool:
+        """Whether there is one frame of 16 bits per pixel, as it stands there."""
         names = ("SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation", "Rows", "Columns")
-        samples, allocated, stored, signed, rows, columns = (self.get(name) for name in names)
-        _, start, length = self.elements.get(_PIXEL_DATA, (b"", 0, 0))
-        plain = samples == 1 and allocated == _PIXEL_BITS and stored in range(1, 1 + _PIXEL_BITS)
-        if not plain or signed not in (0, 1) or "NumberOfFrames" in self or length != 2 * rows * columns:
-            return None
-        values = np.frombuffer(self.data, "<i2" if signed else "<u2", rows * columns, start).reshape(rows, columns)
-        unused = _PIXEL_BITS - stored
-        return values << unused >> unused if unused else values
+        with quiet():
+            samples, allocated, stored, signed, rows, columns = (value_of(self, name) for name in names)
+        _, _, length = self.elements.get(_PIXEL_DATA, (b"", 0, 0))
+        plain = samples == 1 and allocated == _PIXEL_BITS and stored in range(1, 1 + _PIXEL_BITS) and signed in (0, 1)
+        whole = isinstance(rows, int) and isinstance(columns, int) and length == 2 * rows * columns > 0
+        return plain and whole and "NumberOfFrames" not in self
+
+    def pixels(self) -> NDArray[Any]:
+        """Return the stored values of a file with plain pixels, as pydicom decodes them; perhaps read-only."""
+        rows, columns = self.get("Rows"), self.get("Columns")
+        dtype = "<i2" if self.get("PixelRepresentation") else "<u2"
+        _, start, _ = self.elements[_PIXEL_DATA]
+        values: NDArray[Any] = np.frombuffer(self.data, dtype, rows * columns, start).reshape(rows, columns)
+        if unused := _PIXEL_BITS - self.get("BitsStored"):
+            values = values << unused
+            values >>= unused
+        return values
 
 
 def parse_quickly(source: bytes | IO[bytes], what: str, keywords: Sequence[str]) -> PlainFile | pydicom.Dataset:

@@ -68,7 +68,7 @@ def decode_hu(series: Series, what: str, record: Callable[[bytes], object] = _ig
     for index, (header, stored) in enumerate(_decode_slices(series, what, record)):
         if header.rescale is None:
             raise CaseError("RESCALE_MISSING", f"{what}: a slice has no rescale slope and intercept, expected both")
-        hu[index] = rescale_to_hu(stored, *header.rescale)
+        rescale_to_hu(stored, *header.rescale, out=hu[index])
     require_contrast(hu)
     return to_volume(hu, series, what)
 
@@ -93,7 +93,7 @@ def decode_mask(series: Series, what: str) -> tuple[BoolArray, Geometry]:
     return array.astype(bool), geometry
 
 
-def rescale_to_hu(stored: NDArray[Any], slope: float, intercept: float) -> Int16Array:
+def rescale_to_hu(stored: NDArray[Any], slope: float, intercept: float, out: Int16Array | None = None) -> Int16Array:
     """Return stored values as HU.
 
     Whole slopes and intercepts, which are the rule, need no floating-point copy: int16 arithmetic wraps, so that a
@@ -103,15 +103,19 @@ def rescale_to_hu(stored: NDArray[Any], slope: float, intercept: float) -> Int16
         stored: Integers of any shape, at least one.
         slope: HU per stored value.
         intercept: HU of stored value 0.
+        out: Array of the same shape to write to; a new one if None.
 
     Raises:
         CaseError: `HU_RANGE` if a value leaves int16.
     """
+    hu: Int16Array = np.empty(stored.shape, np.int16) if out is None else out
     if not (slope.is_integer() and intercept.is_integer() and stored.dtype.kind in "iu"):
-        return to_hu(stored.astype(np.float64) * slope + intercept)
+        hu[...] = to_hu(stored.astype(np.float64) * slope + intercept)
+        return hu
     to_hu(np.array([stored.min(), stored.max()], np.float64) * slope + intercept)
-    hu: Int16Array = stored.astype(np.int16)
-    hu *= _wrap(slope)
+    np.copyto(hu, stored, casting="unsafe")
+    if slope != 1:
+        hu *= _wrap(slope)
     hu += _wrap(intercept)
     return hu
 
@@ -132,29 +136,24 @@ def _decode_slices(
             record(data)
             dataset = parse_quickly(data, what, PIXEL_KEYWORDS)
             name = header.member.name
-        stored = dataset.pixels() if isinstance(dataset, PlainFile) else None
-        if stored is None:
-            if isinstance(dataset, PlainFile):
+            if isinstance(dataset, PlainFile) and not dataset.has_plain_pixels:
                 dataset = parse(data, what, PIXEL_KEYWORDS)
-            stored = _decode(dataset, header, what)
-        yield header, _require_matrix(stored, header, what)
+        yield header, _decode(dataset, header, what)
 
 
-def _decode(dataset: pydicom.Dataset, header: SliceHeader, what: str) -> NDArray[Any]:
+def _decode(dataset: pydicom.Dataset | PlainFile, header: SliceHeader, what: str) -> NDArray[Any]:
     """Return the stored values of one slice."""
     from pydicom.pixels import pixel_array
 
     try:
-        _require_pixel_bytes(dataset, header, what)
-        with quiet():
-            stored: NDArray[Any] = pixel_array(dataset, index=header.index)
+        if isinstance(dataset, PlainFile):
+            stored = dataset.pixels()
+        else:
+            _require_pixel_bytes(dataset, header, what)
+            with quiet():
+                stored = pixel_array(dataset, index=header.index)
     except dicom_errors():
         raise CaseError("PIXELDATA_UNREADABLE", f"{what}: the pixels of a slice cannot be decoded") from None
-    return stored
-
-
-def _require_matrix(stored: NDArray[Any], header: SliceHeader, what: str) -> NDArray[Any]:
-    """Return stored values, checked to have the header's rows and columns."""
     if stored.shape != header.matrix:
         raise CaseError("PIXELDATA_UNREADABLE", f"{what}: pixels of {stored.shape}, the header {header.matrix}")
     return stored
