@@ -28,6 +28,8 @@ def main(config: PipelineConfig) -> int:
             if config.source.reports:
                 write_review(step.run, found.rejections)
             reasons = commit_outcomes(step.run, found.rejections)
+            if unused := found.report["labels_without_images"]:
+                print(f"{step.name}: {unused} labels name no image of the source")
             pending = find_pending(step.run, found.cases)
             outcomes = step.progress(ingest_cases(step.run, config, pending), total=len(pending), unit="volume")
             reasons += commit_outcomes(step.run, outcomes)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.archive.catalog import CaseSource, list_cases, read_case
+from pipeline.archive.catalog import CaseSource, list_cases, read_case, survey
 from pipeline.config import PhantomConfig, PipelineConfig, SourceConfig
 from pipeline.errors import CaseError, RefusedInputError
 from tests.archive_cases import (
@@ -72,16 +72,17 @@ def test_69_each_id_is_a_case_or_set_aside_once(tmp_path):
     root = write_msd(tmp_path, labels="a,4\nb,9\nc,\nghost,1\nb,9\n", names=("a", "b", "c", "d", "Doe^John", "e"))
     (root / "labelsTr" / "c.nii.gz").unlink()
     (root / "imagesTr" / "._a.nii.gz").write_bytes(b"")
-    cases, rejections = list_cases(configure(root))
-    assert [case.volume_id for case in cases] == ["a"]
-    found = codes(rejections)
+    listed = survey(configure(root))
+    assert [case.volume_id for case in listed.cases] == ["a"]
+    assert listed.unused_labels == 1
+    found = codes(listed.rejections)
     (unsafe,) = (name for name in found if name.startswith("unsafe-"))
     assert found == {
         "b": "SEGMENT_LABEL", "c": "LIVER_MISSING", "d": "LABEL_MISSING", "e": "LABEL_MISSING",
-        "ghost": "IMAGE_MISSING", unsafe: "UNSAFE_ID",
+        unsafe: "UNSAFE_ID",
     }  # fmt: skip
-    assert len(rejections) == len(found)
-    assert not any("Doe" in str(rejection) for rejection in rejections)
+    assert len(listed.rejections) == len(found)
+    assert not any("Doe" in str(rejection) for rejection in listed.rejections)
 
 
 def test_cases_travel_as_rows_without_nulls(tmp_path):
@@ -112,7 +113,7 @@ def test_what_is_no_archive_is_refused(tmp_path):
         with pytest.raises(RefusedInputError, match=f"no usable {layout} case"):
             list_cases(configure(tmp_path, layout))
     (tmp_path / "volume_labels.csv").write_text("volume_id,segments\na,1\nb,9\n")
-    with pytest.raises(RefusedInputError, match="IMAGE_MISSING 1, SEGMENT_LABEL 1"):
+    with pytest.raises(RefusedInputError, match="LABELS_WITHOUT_IMAGES 2"):
         list_cases(configure(tmp_path))
 
 

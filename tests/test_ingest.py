@@ -10,7 +10,7 @@ import pytest
 
 from jobs import ingest
 from pipeline.archive.cases import CaseSource
-from pipeline.archive.catalog import list_cases, read_case
+from pipeline.archive.catalog import CaseList, list_cases, read_case
 from pipeline.archive.quarantine import Rejection, read_rejections, write_rejection
 from pipeline.config import GridConfig, PhantomConfig, PipelineConfig, SourceConfig
 from pipeline.couinaud import construct
@@ -146,7 +146,7 @@ def test_rejected_cases_are_tried_again_until_a_later_step_has_run(ingested, tmp
     run = RunFolder(config.run)
     cases, _ = list_cases(config)
     absent = Rejection(cases[0].volume_id, "IMAGE_MISSING", "there is no image", "list")
-    monkeypatch.setattr("pipeline.archive.catalog.list_cases", lambda _: (cases[1:], [absent]))
+    monkeypatch.setattr("pipeline.archive.catalog.survey", lambda _: CaseList(cases[1:], [absent]))
     assert ingest.main(config) == 3
     assert run.read_json("reports", "ingest.json")["quarantined"] == {"IMAGE_MISSING": 1}
     monkeypatch.undo()

@@ -22,7 +22,6 @@ def test_ids_depend_on_key_series_and_part():
     assert all(is_safe_id(item) for item in ids)
     assert ids[2].startswith(ids[0] + "-")
     assert one.volume_id("s") == SiteKey(b"a" * 32).volume_id("s")
-    assert one.label_id("s") != one.volume_id("s")
     assert one.fingerprint != other.fingerprint
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from errno import errorcode
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from pipeline.couinaud.methods import find_inputs
 from pipeline.errors import CaseError, RefusedInputError
 from pipeline.volume import Vessels, Volume
 
-__all__ = ["CaseSource", "list_cases", "read_case"]
+__all__ = ["CaseList", "CaseSource", "list_cases", "read_case", "survey"]
 
 DECODE_TASK = "pipeline.archive.decode_case:decode_case"
 """What reads the files of a case, in a throw-away process."""
@@ -37,8 +37,23 @@ _STEP = "list"
 _FIND = {"msd": msd.find_files, "ircad": ircad.find_files}
 
 
-def list_cases(config: PipelineConfig, *, labels_required: bool = True) -> tuple[list[CaseSource], list[Rejection]]:
-    """Return the cases of the source and those that are set aside before anything is read, both by id.
+@dataclass(frozen=True)
+class CaseList:
+    """What a source holds, an id in one of the lists and only once, both by id.
+
+    Args:
+        cases: Cases to be read.
+        rejections: Cases that are set aside before anything is read.
+        unused_labels: Labels, usable or not, that name nothing in the source.
+    """
+
+    cases: list[CaseSource]
+    rejections: list[Rejection]
+    unused_labels: int = 0
+
+
+def survey(config: PipelineConfig, *, labels_required: bool = True) -> CaseList:
+    """Bring images and labels of the source together.
 
     Only folders and the table of labels or reports are looked at; no image is opened.
 
@@ -48,27 +63,36 @@ def list_cases(config: PipelineConfig, *, labels_required: bool = True) -> tuple
             label: they name no segment and are in the train split.
 
     Returns:
-        Cases, and rejections with the codes `LABEL_MISSING`, `IMAGE_MISSING`, `LIVER_MISSING`, `UNSAFE_ID`,
+        Rejections have the codes `LABEL_MISSING`, `IMAGE_MISSING` (there are masks), `LIVER_MISSING`, `UNSAFE_ID`,
         `SEGMENT_LABEL`, `SPLIT_UNKNOWN` and `LABEL_CONFLICT`; from reports also `LABEL_UNCERTAIN`,
-        `LABEL_NO_SEGMENT`, `LABEL_NO_STATEMENT` and `STATUS_UNKNOWN`. An id is in one of the lists and only once.
+        `LABEL_NO_SEGMENT`, `LABEL_NO_STATEMENT` and `STATUS_UNKNOWN`.
 
     Raises:
         RefusedInputError: If the source or label table cannot be used, or no case is left.
     """
     if config.source.layout == "phantom":
-        return _phantom_cases(config), []
+        return CaseList(_phantom_cases(config), [])
     if config.source.layout == "dicom":
         raise RefusedInputError("source.layout dicom: only ingest reads DICOM trees")
     source = config.source
     root = _folder(source.path, "source.path")
     files = _find_files(root, source.layout)
-    cases, rejections = _join(files, _read_table(source, root, files, labels_required), source, root)
+    table = _read_table(source, root, files, labels_required)
+    cases, rejections = _join(files, table, source, root)
+    unused = len((table.labels.keys() | table.rejections.keys()) - set(map(_id_of, files)))
     if not cases:
-        counts = ", ".join(f"{code} {count}" for code, count in Counter(item.code for item in rejections).items())
+        codes = Counter(item.code for item in rejections) + Counter(LABELS_WITHOUT_IMAGES=unused)
+        counts = ", ".join(f"{code} {count}" for code, count in codes.items())
         raise RefusedInputError(
             f"source.path {source.path!r} holds no usable {source.layout} case ({counts or 'empty'})"
         )
-    return cases, rejections
+    return CaseList(cases, rejections, unused)
+
+
+def list_cases(config: PipelineConfig, *, labels_required: bool = True) -> tuple[list[CaseSource], list[Rejection]]:
+    """Return the cases of the source and those that are set aside before anything is read, as `survey` finds them."""
+    found = survey(config, labels_required=labels_required)
+    return found.cases, found.rejections
 
 
 def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] | None = None) -> Volume:
@@ -151,31 +175,37 @@ def _find_files(root: Path, layout: str) -> dict[str, CaseFiles]:
 def _join(
     files: Mapping[str, CaseFiles], table: LabelTable, source: SourceConfig, root: Path
 ) -> tuple[list[CaseSource], list[Rejection]]:
-    """Bring files and labels together: each id becomes a case or a rejection."""
+    """Bring files and labels together: each id of the files becomes a case or a rejection."""
     cases: list[CaseSource] = []
-    rejections = dict(table.rejections)
+    there = set(map(_id_of, files))
+    rejections = {name: item for name, item in table.rejections.items() if name in there}
     maps = _companion_folder(source.couinaud_maps, "source.couinaud_maps", root / "couinaudTr")
     vessels = _companion_folder(source.vessels, "source.vessels", root / "vesselsTr")
-    for name in sorted(files.keys() | table.labels.keys()):
-        volume_id = name if is_safe_id(name) else replacement_id(name)
+    for name in sorted(files):
+        volume_id = _id_of(name)
         if volume_id in rejections:
             continue
         try:
-            case = _case(name, files.get(name), table, source)
+            case = _case(name, files[name], table, source)
             cases.append(replace(case, couinaud_map=_companion(maps, name), vessels=_companion(vessels, name)))
         except CaseError as error:
             rejections[volume_id] = Rejection.from_error(volume_id, error)
     return cases, sorted(rejections.values(), key=lambda item: item.volume_id)
 
 
-def _case(name: str, files: CaseFiles | None, table: LabelTable, source: SourceConfig) -> CaseSource:
+def _id_of(name: str) -> str:
+    """Return the id of a case: its name, if that can be one."""
+    return name if is_safe_id(name) else replacement_id(name)
+
+
+def _case(name: str, files: CaseFiles, table: LabelTable, source: SourceConfig) -> CaseSource:
     """Return a case that has image, mask or a network for it, and label, or raise what it lacks."""
     if not is_safe_id(name):
         raise unsafe_id_error(name)
     if name not in table.labels:
         raise CaseError("LABEL_MISSING", f"there is an image, but no row in the {table.name}", _STEP)
-    if files is None or not files.image:
-        raise CaseError("IMAGE_MISSING", f"there is a row in the {table.name}, but no image", _STEP)
+    if not files.image:
+        raise CaseError("IMAGE_MISSING", "there are masks, but no image", _STEP)
     if not files.masks and not source.liver_network:
         raise CaseError("LIVER_MISSING", "there is an image, but no mask of the liver", _STEP)
     label = table.labels[name]

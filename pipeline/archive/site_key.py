@@ -43,10 +43,6 @@ class SiteKey:
         whole = "ct-" + self._digest(f"volume {series}")
         return f"{whole}-{self._digest(f'part {series} {part}')[:_PART_DIGITS]}" if part else whole
 
-    def label_id(self, identifier: str) -> str:
-        """Return the id under which a label is set aside that no series answers to."""
-        return "label-" + self._digest(f"label {identifier}")
-
     @property
     def fingerprint(self) -> str:
         """What tells two keys apart without giving either away."""

@@ -124,8 +124,7 @@ def _write_fault(fault: Fault, slices: list[Dataset], folder: Path, tags: Series
     fault.write(slices, folder)
     parts = [SeriesRecord(tags.uid, "part", SKIP, code) for code in fault.others]
     if fault.unlisted:
-        lost = SeriesRecord("", "label", QUARANTINE, "IMAGE_MISSING")
-        return [SeriesRecord(tags.uid, "ct", SKIP, fault.code), lost, *parts]
+        return [SeriesRecord(tags.uid, "ct", SKIP, fault.code), *parts]
     outcome = QUARANTINE if fault.code else VOLUME
     return [SeriesRecord(tags.uid, "ct", outcome, fault.code or fault.note), *parts]
 

@@ -52,10 +52,11 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
         remove: Removes what there is of a volume.
 
     Raises:
-        RefusedInputError: As `list_cases` and `match_labels`; if the run folder's ids were made with another key.
+        RefusedInputError: As `survey` and `match_labels`; if the run folder's ids were made with another key.
     """
     if config.source.layout != "dicom":
-        return FoundCases(*catalog.list_cases(config))
+        listed = catalog.survey(config)
+        return FoundCases(listed.cases, listed.rejections, {"labels_without_images": listed.unused_labels})
     key = load_site_key(config.source.id_key)
     require_same_key(run, key)
     labels, splits = _read_labels(config.source)
@@ -75,11 +76,11 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
     _forget_rejections(run, selection)
     report = _report(selection, inventory, candidates) | {
         "labels": len(labels),
-        "labels_without_series": selection.unmatched,
         "splits_without_series": sum(not match.series for match in placed),
         "changes": changes.counts,
     }
-    return FoundCases(selection.cases, selection.rejections, {"archive": report})
+    unused = {"labels_without_images": selection.unmatched}
+    return FoundCases(selection.cases, selection.rejections, {"archive": report, **unused})
 
 
 def _read_labels(source: SourceConfig) -> tuple[list[StudyLabel], list[StudyLabel]]:

@@ -70,10 +70,10 @@ class Selection:
     Args:
         root: The archive's root.
         cases: Volumes to be read.
-        rejections: Series that should have been volumes, and labels without any.
+        rejections: Series that should have been volumes.
         skipped: Series that are not used, by reason.
         inputs: Hash of each case's files and label, by volume id.
-        unmatched: How many of the rejections are labels that no series answers to.
+        unmatched: Labels that no CT series answers to, as most of a whole hospital's in a small archive.
     """
 
     # Every series, or volume of one, adds exactly one to `cases`, `rejections` or `skipped`.
@@ -133,8 +133,6 @@ def _select_one(
         result.skipped[NOT_PREFERRED] += len(good) - 1
         _take(match, good[0], result, masks_required or bool(match.label.liver_mask))
     elif not any(item.error for item in examined) and (match.label.key == "accession" or not match.series):
-        error = CaseError("IMAGE_MISSING", f"{match.label.place} names no CT series of the archive", _STEP)
-        result.rejections.append(Rejection.from_error(key.label_id(match.label.identifier), error))
         result.unmatched += 1
 
 
