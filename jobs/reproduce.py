@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pipeline.command_line import run_job
@@ -58,8 +59,7 @@ def main(config: PipelineConfig) -> int:
 
 def take_steps(comparison: Comparison, volumes: VolumesByCohort, node: Node) -> None:
     """Do what is left to be done in a run folder of the plan."""
-    from importlib import import_module
-
+    from pipeline.reproduce.comparison import explain_exit
     from pipeline.reproduce.plan import RESULT_STEP, TEACHER_STEP
     from pipeline.stages.reproduce import measure_arm, predict_as_teacher
 
@@ -71,7 +71,7 @@ def take_steps(comparison: Comparison, volumes: VolumesByCohort, node: Node) -> 
             elif step == TEACHER_STEP and node.teacher is not None:
                 predict_as_teacher(node.config, node.teacher)
             elif code := import_module(f"jobs.{step}").main(node.config):
-                raise RuntimeError(f"{step} ended with exit code {code}")
+                print(f"{node.name}: {explain_exit(run, step, code)}", flush=True)
 
 
 if __name__ == "__main__":

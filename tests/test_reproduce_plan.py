@@ -5,16 +5,22 @@ from dataclasses import replace
 
 import pytest
 
+from jobs import refine_image_labels, reproduce
+from pipeline.archive.quarantine import Rejection, write_rejection
+from pipeline.branch_folder import open_run_folder
 from pipeline.command_line import load_config
 from pipeline.config import PipelineConfig, ReproduceConfig
 from pipeline.errors import RefusedInputError
 from pipeline.reproduce.arms import Arm, choose_arms, configure_arm, read_arms
 from pipeline.reproduce.benchmark import Benchmark, default_config
-from pipeline.reproduce.comparison import report_failures
+from pipeline.reproduce.comparison import explain_exit, report_failures
 from pipeline.reproduce.plan import Node, describe_settings, plan_arm
 from pipeline.reproduce.schedule import run_nodes
-from pipeline.steps import plain_settings
+from pipeline.run_folder import RunFolder
+from pipeline.slabs import read_volume_rows
+from pipeline.steps import EXIT_QUARANTINED, plain_settings
 from pipeline.sweep.config_file import replace_settings
+from tests.couinaudnet_cases import write_case
 
 ARMS = read_arms()
 CONFIG = replace(load_config("reproduce"), run="r")
@@ -195,3 +201,30 @@ def test_budget_chooses_the_shipped_settings(arguments, config):
 
 def test_own_settings_replace_the_shipped_ones():
     assert default_config(["--budget", "smoke", "--config", "mine.toml"]) == []
+
+
+def test_what_ilr_sets_aside_is_missing_from_the_folders_below_and_from_no_other(tmp_path, monkeypatch, capsys):
+    """The next steps of the network's folder run; its segmenter does not see the volume, another network's does."""
+    nodes, others = (plan_arm(replace(CONFIG, run=str(tmp_path)), ARMS, ARMS["ilr_plr"], seed) for seed in (0, 1))
+    cohort, network, segmenter, _ = nodes
+    for name in "ab":
+        write_case(RunFolder(cohort.config.run), name)
+
+    def set_aside(config):
+        run = open_run_folder(config.run)
+        write_rejection(run, Rejection("a", "LABEL_NOT_IN_MAP", "because", "refine_image_labels"))
+        return EXIT_QUARANTINED
+
+    monkeypatch.setattr(refine_image_labels, "main", set_aside)
+    reproduce.take_steps(None, {}, replace(network, steps=("refine_image_labels",)))
+    assert "without a: LABEL_NOT_IN_MAP" in capsys.readouterr().out
+    with segmenter.hold() as run:
+        assert [row.volume_id for row in read_volume_rows(run)] == ["b"]
+    for node in others[1:3]:
+        with node.hold() as run:
+            assert [row.volume_id for row in read_volume_rows(run)] == ["a", "b"]
+
+
+def test_a_step_that_sets_volumes_aside_for_another_reason_ends_the_arm(tmp_path):
+    with pytest.raises(RuntimeError, match="predict_tumors ended with exit code 3"):
+        explain_exit(RunFolder(str(tmp_path)), "predict_tumors", EXIT_QUARANTINED)

@@ -64,13 +64,14 @@ def test_trial_trains_on_from_length_to_length(ray_cluster, tmp_path, monkeypatc
     run = RunFolder(config.run)
     write_case(run, "healthy")
     write_case(run, "sick", segments=(5,), split="validation")
+    write_case(run, "absent", segments=(1,))
     write_references(run)
     run.write_json({"quarantined": {}}, "reports", "ingest.json")
     space = {"image_labels.minimum_area_mm2": Choice((40.0,)), "synthesis.healthy_fraction": Uniform(0, 1)}
     monkeypatch.setattr(synthesis, "SPACE", space)
     assert tune.main(config) == 0
     (point,) = run.read_json("tune", "synthesis", "points.json")
-    assert point["epochs"] == 2
+    assert (point["epochs"], point["set_aside"]) == (2, 1)
     assert 0 <= point["dice_per_case"] <= 1
     (branch,) = run.names("tune", "synthesis", "branches")
     place = ("tune", "synthesis", "branches", branch)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.archive.quarantine import read_rejections
 from pipeline.branch_folder import BranchFolder
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
@@ -25,6 +26,7 @@ from pipeline.reproduce.results import (
 )
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import VolumeRow
+from pipeline.steps import EXIT_QUARANTINED
 
 VolumesByCohort = Mapping[str, Sequence[VolumeRow]]
 """The volumes of each cohort, by the cohort's name in the plan."""
@@ -141,6 +143,22 @@ def describe_seconds(segmenter: Node, run: RunFolder) -> dict[str, Any]:
         taught = read_seconds(run.parent.parent, [*NETWORK_STEPS, *SEGMENTER_STEPS])
         steps, shared = steps | {"teacher": round(sum(taught.values()), 2)}, [*shared, "teacher"]
     return {"steps": steps, "shared": shared, "total": round(sum(steps.values()), 2)}
+
+
+def explain_exit(run: RunFolder, step: str, code: int) -> str:
+    """Return which volumes the arms of a folder go on without, after a step that did not end with 0.
+
+    Args:
+        run: The folder.
+        step: The step.
+        code: Its exit code.
+
+    Raises:
+        RuntimeError: If the step is not ILR, which sets a volume aside whose label names nothing that is there.
+    """
+    if (step, code) != ("refine_image_labels", EXIT_QUARANTINED):
+        raise RuntimeError(f"{step} ended with exit code {code}")
+    return "; ".join(f"without {item.volume_id}: {item.code}" for item in read_rejections(run) if item.step == step)
 
 
 def report_failures(nodes: Sequence[Node], done: set[str], failed: Mapping[str, BaseException]) -> str:

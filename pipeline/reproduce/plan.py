@@ -28,10 +28,10 @@ COHORT_MEMBERS: tuple[str, ...] = ("volumes", "slices", "references", "reports/i
 NETWORK_STEPS = ("refine_image_labels", "train_couinaudnet", "predict_tumors")
 NETWORK_MEMBERS = (
     *COHORT_MEMBERS,
-    *("image_labels", "couinaudnet", "probabilities"),
+    *("quarantine", "image_labels", "couinaudnet", "probabilities"),
     *(f"reports/{step}.json" for step in NETWORK_STEPS),
 )
-"""What a segmenter shares with its network."""
+"""What a segmenter shares with its network, and which volumes are set aside there."""
 TEACHER_STEP = "predict_as_teacher"
 SEGMENTER_STEPS = ("refine_pixel_labels", "train_segmenter")
 SEGMENTER_MEMBERS = (

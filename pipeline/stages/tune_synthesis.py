@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pipeline.branch_folder import BranchFolder
@@ -26,7 +26,7 @@ from pipeline.stages.refine_image_labels import RefineImageLabels
 from pipeline.stages.session import ray_session, work_items
 from pipeline.stages.tuning import name_sweep, run_sweep
 from pipeline.sweep.config_file import replace_settings
-from pipeline.sweep.points import EPOCHS, Evaluated, Settings, Space, measure_surface
+from pipeline.sweep.points import EPOCHS, FIGURES, SET_ASIDE, Evaluated, Settings, Space, measure_surface
 from pipeline.sweep.statistics_table import TABLE, read_statistics
 from pipeline.training_history import COUINAUDNET
 
@@ -114,26 +114,31 @@ def measure_length(
         epochs: Length of the training, counted from its beginning.
 
     Returns:
-        The figures of `pipeline.sweep.points.FIGURES` at the config's tau and c.
+        The figures of `pipeline.sweep.points.FIGURES` at the config's tau and c, and how many volumes were set aside
+        because the point's minimum area leaves nothing of their label.
     """
     done = ("measured", f"{epochs:05d}.json")
     if not run.exists(*done):
         with ray_session(config.ray):
-            _refine_labels(run, config)
-            _train(run, replace_settings(config, {"couinaudnet.epochs": epochs}))
-            run.write_json(_measure(run, config, volume_ids), *done)
+            aside = _refine_labels(run, config)
+            _train(run, replace_settings(config, {"couinaudnet.epochs": epochs}), aside)
+            measured = _measure(run, config, [name for name in volume_ids if name not in aside])
+            run.write_json({**measured, SET_ASIDE: len(aside)}, *done)
     figures: Mapping[str, float | None] = run.read_json(*done)
     return {name: float("nan") if value is None else value for name, value in figures.items()}
 
 
-def _refine_labels(run: RunFolder, config: PipelineConfig) -> None:
-    """Write the image labels of all volumes."""
+def _refine_labels(run: RunFolder, config: PipelineConfig) -> set[str]:
+    """Write the image labels of all volumes; return those that cannot be used, whose label names nothing that is there.
+
+    They are the branch's own business: another point of the sweep may use them.
+    """
     work = [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in read_volume_rows(run)]
-    _apply(RefineImageLabels(run, config.image_labels), work)
+    return {row["volume_id"] for row in _apply(RefineImageLabels(run, config.image_labels), work) if row["code"]}
 
 
-def _train(run: RunFolder, config: PipelineConfig) -> None:
-    """Train CouinaudNet up to the config's epochs, from the end of a shorter training on.
+def _train(run: RunFolder, config: PipelineConfig, aside: Collection[str]) -> None:
+    """Train CouinaudNet without the volumes set aside up to the config's epochs, from the end of a shorter training on.
 
     Training publishes its network and drops its checkpoints at the end, so the last one is set aside for a longer one.
     """
@@ -146,7 +151,7 @@ def _train(run: RunFolder, config: PipelineConfig) -> None:
     kept = run.names(COUINAUDNET, _KEPT)
     if kept and newest_checkpoint(run) is None:
         _copy_checkpoint(run, kept[-1], _KEPT, CHECKPOINTS)
-    rows = read_volume_rows(run, "train")
+    rows = [row for row in read_volume_rows(run, "train") if row.volume_id not in aside]
     slabs = _apply(
         CountHealthySlices(run, config.couinaudnet),
         [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in rows],
@@ -158,11 +163,13 @@ def _train(run: RunFolder, config: PipelineConfig) -> None:
 
 
 def _measure(run: RunFolder, config: PipelineConfig, volume_ids: Sequence[str]) -> dict[str, float | None]:
-    """Predict and count the volumes; return the figures at the config's tau and c.
+    """Predict and count the volumes; return the figures at the config's tau and c, None where there is nothing.
 
     Raises:
         RuntimeError: If a volume cannot be counted.
     """
+    if not volume_ids:
+        return dict.fromkeys(FIGURES)
     labels = config.pixel_labels
     volumes = {row.volume_id: row for row in read_volume_rows(run) if row.volume_id in volume_ids}
     for table in ("probabilities", TABLE):

@@ -23,7 +23,18 @@ from pipeline.config import PipelineConfig, TuneConfig
 from pipeline.errors import RefusedInputError
 from pipeline.progress import Progress
 from pipeline.run_folder import RunFolder
-from pipeline.sweep.points import EPOCHS, FIGURES, Choice, Evaluated, LogUniform, Range, Settings, Space, grid_points
+from pipeline.sweep.points import (
+    EPOCHS,
+    FIGURES,
+    SET_ASIDE,
+    Choice,
+    Evaluated,
+    LogUniform,
+    Range,
+    Settings,
+    Space,
+    grid_points,
+)
 
 _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints tables at any verbosity
@@ -193,4 +204,4 @@ def _collect(results: tune.ResultGrid, space: Space, expected: int) -> list[Eval
 def _to_evaluated(metrics: Mapping[str, Any], space: Space) -> Evaluated:
     """Return a trial's settings and the figures that it reported, without Ray Tune's own."""
     settings = {name: metrics["config"][name] for name in space if name in metrics["config"]}
-    return Evaluated(settings, {name: metrics[name] for name in metrics if name in (*FIGURES, EPOCHS)})
+    return Evaluated(settings, {name: metrics[name] for name in metrics if name in (*FIGURES, EPOCHS, SET_ASIDE)})

@@ -24,8 +24,8 @@ Settings = Mapping[str, Any]
 FIGURES = ("dice_per_case", "dice_global", "stability")
 """What is measured at a point of a sweep; a Dice is NaN where no volume has a reference mask."""
 
-EPOCHS = "epochs"
-"""A figure that says how long a trial has trained."""
+EPOCHS, SET_ASIDE = "epochs", "set_aside"
+"""Figures that say how long a trial has trained, and how many volumes it had to go without."""
 
 THRESHOLD, SCALE = "pixel_labels.threshold", "pixel_labels.scale"
 
