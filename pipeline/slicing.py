@@ -27,7 +27,7 @@ MAXIMUM_LIVER_FILL = 0.8
 """Largest plausible share of its own bounding box that a liver fills; 98 public ones fill 0.15 to 0.32."""
 _STEP = "plan_slices"
 _DIGITS = 4
-"""Area fractions are compared after rounding, so that a tie does not hang on the last bit of a matrix product."""
+"""Area fractions and mean grays are rounded first, so that a tie does not hang on the last bit of a sum."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def make_slab(native: NativeSlab, volume: VolumeRow, grid: GridConfig) -> dict[s
         liver, fraction = _find_covered(liver_mask, average)
         gray = window_to_gray(native.hu[k], grid.window_low_hu, grid.window_high_hu) * liver_mask
         mean = average(gray) / np.where(liver, fraction, np.float32(1))
-        image[k][average.window] = np.where(liver, np.clip(np.rint(mean), 0, 255), 0)
+        image[k][average.window] = np.where(liver, np.clip(np.rint(np.round(mean, _DIGITS)), 0, 255), 0)
         segments[k][average.window] = _find_segments(native.couinaud_map[k], average) * liver
     count = len(native.slice_index)
     return {
