@@ -13,7 +13,7 @@ from pipeline.steps import Step
 
 
 def main(config: PipelineConfig) -> int:
-    """Write `VOLUME_tumors.dcm` and `VOLUME_couinaud.dcm`; what is there already is written again, with the same bytes.
+    """Write `VOLUME_tumors.dcm` and `VOLUME_couinaud.dcm` that are not there yet, or whose mask or CT has changed.
 
     The report in the run folder counts them; a volume of which nothing can be written is counted by its reason.
     """
@@ -36,6 +36,7 @@ def main(config: PipelineConfig) -> int:
             quarantined=Counter(item.code for item in failed),
             written=Counter(name for item in outcomes for name in item.written),
             empty=Counter(name for item in outcomes for name in item.empty),
+            kept=sum(item.kept for item in outcomes),
             failed=[vars(item) for item in failed],
         )
 

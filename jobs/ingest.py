@@ -12,7 +12,7 @@ def main(config: PipelineConfig) -> int:
     """Write `slices/`, `references/` and, last for each accepted volume, its row in `volumes/`."""
     with Step.begin(config, "ingest", uses=("source", "phantom", "grid", "couinaud")) as step:
         later = set(step.run.names("reports")) - {"ingest.json", "extract_labels.json", "export_masks.json"}
-        grows = config.source.layout == "dicom"
+        grows = config.source.layout != "phantom"
         if step.committed and (later or (step.exit_code == EXIT_DONE and not grows)):
             return step.exit_code  # cases are added, and rejected ones tried again, until a later step has used them
         from pipeline.archive.reports import write_review

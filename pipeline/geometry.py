@@ -83,10 +83,10 @@ def linear_weights(
 
 def liver_box(liver_mask: BoolArray | UInt8Array) -> tuple[slice, slice, slice]:
     """Return the smallest z, y, x box that holds a mask with at least one voxel; any value but 0 is inside."""
-    liver_mask = liver_mask.view(np.bool_)
-    z = _extent(liver_mask.any(axis=2).any(axis=1))
-    plane = liver_mask[z].any(axis=0)
-    return z, _extent(plane.any(axis=1)), _extent(plane.any(axis=0))
+    inside: BoolArray = liver_mask.view(np.bool_)
+    z = _extent(np.any(inside, axis=(1, 2)))
+    plane: BoolArray = np.any(inside[z], axis=0)
+    return z, _extent(np.any(plane, axis=1)), _extent(np.any(plane, axis=0))
 
 
 def _extent(marked: BoolArray) -> slice:
@@ -172,6 +172,11 @@ class AreaAverage:
     rows: csr_matrix
     columns: csr_matrix
     window: tuple[slice, slice]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the window."""
+        return self.rows.shape[0], self.columns.shape[0]
 
     def __call__(self, plane: NDArray[Any]) -> Float32Array:
         """Return the means of a plane, float32 of the window's shape."""

@@ -269,11 +269,12 @@ def _find_covered(mask: BoolArray, average: AreaAverage) -> tuple[BoolArray, Flo
 
 def _find_segments(couinaud_map: UInt8Array, average: AreaAverage) -> UInt8Array:
     """Return the segment of a plane that covers most of each pixel, 0 where there is none."""
-    largest, winner = np.float32(0), np.uint8(0)
+    height, width = average.shape
+    largest, winner = np.zeros((height, width), np.float32), np.zeros((height, width), np.uint8)
     for segment in np.flatnonzero(np.bincount(couinaud_map.ravel(), minlength=2)[1:]) + 1:
         fraction = np.round(average(couinaud_map == segment), _DIGITS)
-        winner = np.where(fraction > largest, np.uint8(segment), winner)
-        largest = np.maximum(largest, fraction)
+        winner[fraction > largest] = segment
+        np.maximum(largest, fraction, out=largest)
     return winner
 
 

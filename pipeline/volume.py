@@ -126,7 +126,7 @@ def view_in_lps(
     spacing = tuple(float(value) for value in reversed(oriented.GetSpacing()))
     code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(direction)
     geometry = Geometry((z, y, x), (spacing[0], spacing[1], spacing[2]), tuple(origin), oriented.GetDirection(), code)
-    return np.flip(turned, [2 - axis for axis in range(3) if flips[axis]]), geometry
+    return np.flip(turned, tuple(2 - axis for axis in range(3) if flips[axis])), geometry
 
 
 def to_native_image(array: np.ndarray[Any, Any], geometry: Geometry) -> sitk.Image:

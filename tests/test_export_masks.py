@@ -106,11 +106,18 @@ def test_the_patient_is_in_the_files_and_not_in_the_run_folder(hospital, exporte
     assert not RunFolder(config.run).names("quarantine")
 
 
-def test_exported_twice_is_the_same(hospital, exported):
-    config, *_ = hospital
+def test_a_second_export_writes_what_is_missing_with_the_same_bytes(hospital, exported):
+    config, _, ids, _ = hospital
+    folder, lost = Path(config.export.destination), f"{ids['zipped']}_tumors.dcm"
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    (folder / lost).unlink()
     assert export_masks.main(config) == 3
-    assert {path.name: path.read_bytes() for path in Path(config.export.destination).iterdir()} == exported[1]
-    assert Path(config.export.destination).stat().st_mode & 0o077 == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == exported[1]
+    written = {path.name for path in folder.iterdir() if path.stat().st_mtime_ns != before[path.name]}
+    assert written == {lost, f"{ids['zipped']}_couinaud.dcm"}
+    report = RunFolder(config.run).read_json("reports", "export_masks.json")
+    assert (report["kept"], exported[0]["kept"], report["written"]) == (2, 0, exported[0]["written"])
+    assert folder.stat().st_mode & 0o077 == 0
 
 
 def test_nifti_files_are_copies(hospital, tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from pipeline.stages.ingest import (
     pack_volume,
     unpack_volume,
 )
+from tests.test_report_labels import write_large
 
 BROKEN = CaseSource("broken", "msd", "train", (1,), image="nowhere/secret.nii.gz", masks="nowhere/secret.nii.gz")
 ODD = CaseSource("odd", "no such layout", "train", ())
@@ -155,6 +157,24 @@ def test_rejected_cases_are_tried_again_until_a_later_step_has_run(ingested, tmp
     run.remove("reports", "refine_image_labels.json")
     assert ingest.main(config) == 0
     assert hash_files(config.run) == hash_files(ingested.run)
+
+
+def test_82_files_and_labels_that_changed_are_read_again(ray_cluster, tmp_path):
+    root = write_large(tmp_path / "archive", "abc")
+    labels = root / "volume_labels.csv"
+    labels.write_text("volume_id,segments\na,6\nb,\nc,6\n")
+    grid = GridConfig(height=16, width=16, spacing_mm=12.0, slab_length=3)
+    config = PipelineConfig(run=str(tmp_path / "run"), source=SourceConfig(path=str(root)), grid=grid)
+    run = RunFolder(config.run)
+    assert ingest.main(config) == 0
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "volumes").iterdir()}
+    os.utime(root / "labelsTr" / "a.nii.gz", ns=(1, 1))
+    labels.write_text("volume_id,segments\na,6\nb,6\nc,6\n")
+    assert ingest.main(config) == 0
+    changes = run.read_json("reports", "ingest.json")["changes"]
+    assert changes == {"new": 0, "changed": 2, "unchanged": 1, "replaced": 0, "gone": 0}
+    after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "volumes").iterdir()}
+    assert {name for name in after if after[name] != before[name]} == {"a.parquet", "b.parquet"}
 
 
 def test_a_source_without_a_usable_case_is_refused_with_the_reasons(ray_cluster, tmp_path):

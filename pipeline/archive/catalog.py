@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from errno import errorcode
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from pipeline.archive.quarantine import Rejection
 from pipeline.archive.report_table import find_columns
 from pipeline.archive.reports import read_report_labels
 from pipeline.archive.sandbox import Answer, shared_sandbox
+from pipeline.archive.source_tree import FileState
 from pipeline.archive.steady_file import try_again
 from pipeline.archive.volume_ids import ircad_id, is_safe_id, replacement_id
 from pipeline.config import PipelineConfig, SourceConfig
@@ -29,7 +32,7 @@ from pipeline.couinaud.methods import find_inputs
 from pipeline.errors import CaseError, RefusedInputError
 from pipeline.volume import Vessels, Volume
 
-__all__ = ["CaseList", "CaseSource", "list_cases", "read_case", "survey"]
+__all__ = ["CaseList", "CaseSource", "list_cases", "list_files", "read_case", "survey"]
 
 DECODE_TASK = "pipeline.archive.decode_case:decode_case"
 """What reads the files of a case, in a throw-away process."""
@@ -93,6 +96,21 @@ def list_cases(config: PipelineConfig, *, labels_required: bool = True) -> tuple
     """Return the cases of the source and those that are set aside before anything is read, as `survey` finds them."""
     found = survey(config, labels_required=labels_required)
     return found.cases, found.rejections
+
+
+def list_files(case: CaseSource) -> list[FileState]:
+    """Return the files of a case of layout `msd` or `ircad`; none of what cannot be looked at."""
+    states: list[FileState] = []
+    for place in filter(None, (case.image, case.masks, case.couinaud_map, case.vessels)):
+        with suppress(OSError):
+            states += try_again(partial(_list_states, Path(place)))
+    return states
+
+
+def _list_states(place: Path) -> list[FileState]:
+    """Return a file, or the files below a folder."""
+    files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+    return [FileState(str(path), (status := path.stat()).st_size, status.st_mtime_ns) for path in files]
 
 
 def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] | None = None) -> Volume:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pipeline.benchmarks.family import cpu_seconds, restart_worker_peaks, worker_peak_mb
 from pipeline.benchmarks.hospital import FEW, SERIES, SYNTAXES, BareDecoders, HospitalArchive, open_hospital
@@ -24,7 +24,7 @@ Ingest = Callable[[PipelineConfig], int]
 
 def measure_ingest(
     run: RunFolder, config: PipelineConfig, ingest: Ingest
-) -> tuple[dict[str, Figures], dict[str, dict[str, list[float]]]]:
+) -> tuple[dict[str, Figures], dict[str, Mapping[str, list[float]]]]:
     """Return all figures, and the seconds of each round by transfer syntax.
 
     Args:
@@ -33,7 +33,7 @@ def measure_ingest(
         ingest: The job.
     """
     figures: dict[str, Figures] = {}
-    seconds = {}
+    seconds: dict[str, Mapping[str, list[float]]] = {}
     with BareDecoders(count_cpus(), find_niceness()) as decoders:
         for syntax in SYNTAXES:
             archive = open_hospital(run, syntax, config.seed)

@@ -5,12 +5,14 @@ The driver finds the series of each volume again, by the ids that `ingest` gave 
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pipeline
 from pipeline.archive.dicom.case import decoder_limits, pack_json, repair_codes, unpack_json
 from pipeline.archive.dicom.changes import require_same_key
 from pipeline.archive.dicom.matching import match_labels
@@ -30,6 +32,7 @@ from pipeline.stages.discover_series import examine, take_inventory
 from pipeline.stages.session import work_items
 
 STEP = "export_masks"
+_EXPORTED = "exported"
 _FOLDERS = {"tumors": "predictions", "couinaud": "couinaud"}
 _SUFFIXES = {"dicom-seg": ".dcm", "nifti": ".nii.gz"}
 
@@ -57,15 +60,17 @@ class Exported:
         written: Names of the masks that were written.
         empty: Names of the masks that hold nothing.
         rejection: Reason why nothing was written; its code is empty if there is none.
+        kept: Whether an earlier run wrote the same.
     """
 
     written: tuple[str, ...]
     empty: tuple[str, ...]
     rejection: Rejection
+    kept: bool = False
 
 
 class ExportMasks(Stage):
-    """Write `VOLUME_MASK.dcm` for each mask of a volume that is not empty.
+    """Write `VOLUME_MASK.dcm` for each mask of a volume that is not empty, then `exported/VOLUME.json`, which says so.
 
     Args:
         run: Run folder.
@@ -73,7 +78,7 @@ class ExportMasks(Stage):
         source: Settings of the source.
     """
 
-    reads = ("volume_id", "image", "masks")
+    reads = ("volume_id", "image", "masks", "stamp")
     emits = ("volume_id", "answer")
 
     def __init__(self, run: RunFolder, destination: RunFolder, source: SourceConfig) -> None:
@@ -87,6 +92,7 @@ class ExportMasks(Stage):
         try:
             written, empty = self._export(volume_id, row["image"], masks)
             answer = {"written": written, "empty": empty, "rejection": ["", "", ""]}
+            self.run.write_json({"stamp": row["stamp"], **answer}, _EXPORTED, f"{volume_id}.json")
         except CaseError as error:
             answer = {"written": [], "empty": [], "rejection": [error.code, error.message, error.step]}
         yield {"volume_id": volume_id, "answer": pack_json(answer)}
@@ -161,7 +167,7 @@ def find_masked(run: RunFolder) -> list[MaskedVolume]:
 def export_segmentations(
     run: RunFolder, destination: RunFolder, source: SourceConfig, volumes: Sequence[MaskedVolume]
 ) -> Iterator[Exported]:
-    """Write DICOM segmentations and give one outcome per volume, in any order.
+    """Write DICOM segmentations that are missing or stale and give one outcome per volume, in any order.
 
     Raises:
         RefusedInputError: If the run folder was not made from a DICOM archive, or with another key for its ids.
@@ -176,8 +182,12 @@ def export_segmentations(
             yield Exported((), (), Rejection.from_error(item.volume_id, error))
             continue
         masks = {name: _describe(run, name, item) for name in item.masks}
+        stamp = _stamp(run, destination, item, found.input_hash)
+        if kept := _find_kept(run, destination, item.volume_id, stamp):
+            yield kept
+            continue
         image = pack_json([root, found.slices])
-        rows.append({"volume_id": item.volume_id, "image": image, "masks": pack_json(masks)})
+        rows.append({"volume_id": item.volume_id, "image": image, "masks": pack_json(masks), "stamp": stamp})
     if rows:
         check_flow(list(rows[0]), [ExportMasks])
         stage = ExportMasks(run, destination, source)
@@ -189,12 +199,35 @@ def export_segmentations(
 
 
 def copy_masks(run: RunFolder, destination: RunFolder, volumes: Sequence[MaskedVolume]) -> Iterator[Exported]:
-    """Copy masks as they are and give one outcome per volume."""
+    """Copy masks as they are, unless they are there, and give one outcome per volume."""
     for item in volumes:
+        copied = 0
         for name in item.masks:
-            data = run.read_bytes(*mask_path(name, item.volume_id))
-            destination.write_bytes(data, file_name(item.volume_id, name, "nifti"))
-        yield Exported(item.masks, (), Rejection(item.volume_id, "", "", ""))
+            source, target = mask_path(name, item.volume_id), file_name(item.volume_id, name, "nifti")
+            data = run.read_bytes(*source)
+            if not (destination.exists(target) and destination.read_bytes(target) == data):
+                destination.write_bytes(data, target)
+                copied += 1
+        yield Exported(item.masks, (), Rejection(item.volume_id, "", "", ""), kept=not copied)
+
+
+def _stamp(run: RunFolder, destination: RunFolder, volume: MaskedVolume, input_hash: str) -> str:
+    """Return what changes when an export would: masks, the CT's files, the place, our version."""
+    infos = run.filesystem.get_file_info([run.path(*mask_path(name, volume.volume_id)) for name in volume.masks])
+    states = [(info.base_name, info.size, info.mtime_ns) for info in infos]
+    text = f"{states} {volume} {input_hash} {destination.uri} {pipeline.__version__}"
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _find_kept(run: RunFolder, destination: RunFolder, volume_id: str, stamp: str) -> Exported | None:
+    """Return the outcome of an earlier run that would be the same now, if all of its files are there."""
+    path = (_EXPORTED, f"{volume_id}.json")
+    before: dict[str, Any] = run.read_json(*path) if run.exists(*path) else {}
+    if before.get("stamp") != stamp:
+        return None
+    if not all(destination.exists(file_name(volume_id, name, "dicom-seg")) for name in before["written"]):
+        return None
+    return Exported(tuple(before["written"]), tuple(before["empty"]), Rejection(volume_id, "", "", ""), kept=True)
 
 
 def _settings_of(run: RunFolder, source: SourceConfig) -> SourceConfig:

@@ -11,10 +11,10 @@ from typing import Any
 from pipeline.archive import catalog
 from pipeline.archive.cases import CaseSource
 from pipeline.archive.dicom.changes import find_changes, remember, require_same_key, write_identifiers
-from pipeline.archive.dicom.inventory import Inventory
+from pipeline.archive.dicom.inventory import Inventory, input_hash
 from pipeline.archive.dicom.matching import add_splits, match_labels
 from pipeline.archive.dicom.selection import Candidate, Selection, select
-from pipeline.archive.labels import StudyLabel, read_study_labels, read_study_splits
+from pipeline.archive.labels import StudyLabel, VolumeLabel, read_study_labels, read_study_splits
 from pipeline.archive.quarantine import Rejection, read_rejections, remove_rejection
 from pipeline.archive.report_table import find_columns, find_study_key, read_report_rows
 from pipeline.archive.reports import label_studies
@@ -44,7 +44,7 @@ class FoundCases:
 def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFolder, str], None]) -> FoundCases:
     """Find the cases of the source.
 
-    Of a hospital archive, results are removed whose input changed since the run folder saw it.
+    Results are removed whose files or label changed since the run folder saw them.
 
     Args:
         run: Run folder.
@@ -55,8 +55,7 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
         RefusedInputError: As `survey` and `match_labels`; if the run folder's ids were made with another key.
     """
     if config.source.layout != "dicom":
-        listed = catalog.survey(config)
-        return FoundCases(listed.cases, listed.rejections, {"labels_without_images": listed.unused_labels})
+        return _find_on_disk(run, config, remove)
     key = load_site_key(config.source.id_key)
     require_same_key(run, key)
     labels, splits = _read_labels(config.source)
@@ -72,7 +71,7 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
     changes = find_changes(run, selection.inputs, known)
     for volume_id in changes.stale:
         remove(run, volume_id)
-    remember(run, key, changes)
+    remember(run, changes, key)
     _forget_rejections(run, selection)
     report = _report(selection, inventory, candidates) | {
         "labels": len(labels),
@@ -81,6 +80,23 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
     }
     unused = {"labels_without_images": selection.unmatched}
     return FoundCases(selection.cases, selection.rejections, {"archive": report, **unused})
+
+
+def _find_on_disk(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFolder, str], None]) -> FoundCases:
+    """Find the cases of a layout whose ids are its own; phantoms have no files that could change."""
+    listed = catalog.survey(config)
+    report: dict[str, Any] = {"labels_without_images": listed.unused_labels}
+    if config.source.layout != "phantom":
+        inputs = {
+            case.volume_id: f"{input_hash(catalog.list_files(case))} {VolumeLabel(case.segments, case.split)}"
+            for case in listed.cases
+        }
+        changes = find_changes(run, inputs, {item.volume_id for item in listed.rejections})
+        for volume_id in changes.stale:
+            remove(run, volume_id)
+        remember(run, changes)
+        report["changes"] = changes.counts
+    return FoundCases(listed.cases, listed.rejections, report)
 
 
 def _read_labels(source: SourceConfig) -> tuple[list[StudyLabel], list[StudyLabel]]:

@@ -58,11 +58,14 @@ def read_study(case: CaseSource, record: Callable[[bytes], object], liver_value:
     values, arrays = read_volume(root, slices, mask, repair_codes(repairs), liver_value)
     record(values["sha256"].encode())
     labels = arrays.get("labels")
-    has_tumors = labels is not None and labels.max() == _TUMOR
+    liver = None if labels is None else labels.view(np.bool_)
+    tumors = None
+    if labels is not None and labels.max() == _TUMOR:
+        liver, tumors = labels > 0, labels == _TUMOR
     return Study(
         hu=arrays["hu"],
         geometry=to_geometry(values["geometry"]),
-        liver_mask=None if labels is None else labels > 0 if has_tumors else labels.view(np.bool_),
-        reference_mask=labels == _TUMOR if has_tumors else None,
+        liver_mask=liver,
+        reference_mask=tumors,
         notes=tuple(values["notes"]),
     )

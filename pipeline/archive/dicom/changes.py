@@ -67,9 +67,15 @@ def find_changes(run: RunFolder, inputs: Mapping[str, str], known: Set[str]) -> 
     return Changes(counts, frozenset(changed | replaced), {**gone, **inputs})
 
 
-def remember(run: RunFolder, key: SiteKey, changes: Changes) -> None:
-    """Write what the archive is now. Stale results must have been removed: nothing tells them later."""
-    run.write_json({"key": key.fingerprint, "inputs": changes.inputs}, _STATE)
+def remember(run: RunFolder, changes: Changes, key: SiteKey | None = None) -> None:
+    """Write what the archive is now. Stale results must have been removed: nothing tells them later.
+
+    Args:
+        run: Run folder.
+        changes: How the archive differs from what was remembered.
+        key: Made the ids; None if they are the archive's own.
+    """
+    run.write_json({"key": key.fingerprint if key else "", "inputs": changes.inputs}, _STATE)
 
 
 def write_identifiers(path: str, run: RunFolder, identifiers: Mapping[str, Mapping[str, str]]) -> None:

@@ -68,7 +68,8 @@ def decode_hu(series: Series, what: str, record: Callable[[bytes], object] = _ig
     for index, (header, stored) in enumerate(_decode_slices(series, what, record)):
         if header.rescale is None:
             raise CaseError("RESCALE_MISSING", f"{what}: a slice has no rescale slope and intercept, expected both")
-        rescale_to_hu(stored, *header.rescale, out=hu[index])
+        slope, intercept = header.rescale
+        rescale_to_hu(stored, slope, intercept, out=hu[index])
     require_contrast(hu)
     return to_volume(hu, series, what)
 
