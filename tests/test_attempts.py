@@ -100,7 +100,7 @@ def test_actor_that_dies_of_one_slab_gives_the_volume_up(ray_cluster, tmp_path):
 
     run = RunFolder(str(tmp_path))
     rows = [{"volume_id": name, "slab": 0} for name in ("bad", "good", "unlucky")]
-    flow = work_items(rows, 1).map_batches(
+    flow = work_items("predict", rows, 1).map_batches(
         DeadlyActor,
         fn_constructor_args=(run,),
         compute=ray.data.ActorPoolStrategy(size=1),
