@@ -153,5 +153,5 @@ def test_the_command_line():
 
 def test_the_run_folder_still_takes_what_is_new(hospital, exported):
     run = RunFolder(hospital[0].run)
-    assert ingest.main(hospital[3]) == 3
+    assert ingest.main(hospital[3]) == 0
     assert run.read_json("reports", "ingest.json")["archive"]["changes"]["gone"] == 1
