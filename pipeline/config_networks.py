@@ -170,7 +170,9 @@ class SegmenterConfig:
     lesion_peak: float = 0.0
     """Probability that a lesion reaches somewhere; connected findings that do not are no tumor."""
     lesion_relative_hu: float = -1000.0
-    """A lesion whose mean is darker than the liver's median by more than this is fat or gas, no tumor."""
+    """A lesion whose mean is darker than the liver's median by more than this may be fat."""
+    lesion_hu: float = 1000.0
+    """It is fat, and no tumor, if its mean is also below this: fluid is not, and in a bright liver a tumor is not."""
     fill_holes: bool = False
     """What a tumor encloses on a slice belongs to it, such as a necrotic core."""
     threshold: float = 0.5

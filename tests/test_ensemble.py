@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from pipeline.config import SegmenterConfig
+from pipeline.config import GridConfig, SegmenterConfig
 from pipeline.models import checkpoint
 from pipeline.prediction import TumorSpotter
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.dataset import NetworkInput, read_liver_slices
-from pipeline.segmenter.ensemble import combine_probabilities, spot_whole_liver, subtract_median
+from pipeline.segmenter.ensemble import combine_probabilities, spot_whole_liver, subtract_fat
 from pipeline.training import make_optimizer
 
 from .couinaudnet_cases import HEIGHT, WIDTH, draw_couinaud_map, tiny_config, write_case
@@ -16,6 +16,10 @@ from .couinaudnet_cases import HEIGHT, WIDTH, draw_couinaud_map, tiny_config, wr
 
 def four_pixels(*values):
     return np.float32(values).reshape(1, 1, 4)
+
+
+def black_slice(median):
+    return {"image": np.zeros((1, 1, 4), np.uint8), "liver_median_hu": np.float32([median])}
 
 
 def slices_of(shape):
@@ -34,16 +38,16 @@ def test_mean_of_both_networks(share, expected):
     np.testing.assert_allclose(alone.ravel(), segmented.ravel(), atol=1e-6)
 
 
-def test_a_lesion_stays_that_reaches_the_peak_and_is_not_dark_on_the_mean():
-    config = SegmenterConfig(lesion_peak=0.6, lesion_relative_hu=-80.0, threshold=0.4)
+def test_a_lesion_stays_that_reaches_the_peak_and_is_above_fat_on_the_mean():
+    config = SegmenterConfig(lesion_peak=0.6, threshold=0.4)
     probability = np.float32([[[0.5, 0.7, 0.2, 0.5, 0.5, 0, 0.9, 0.9]], [[0.1, 0, 0.5, 0, 0, 0, 0, 0]]])
-    relative_hu = np.float32([[[-90, -60, 0, 0, 0, 0, -90, -90]], [[0, 0, -70, 0, 0, 0, 0, 0]]])
+    above_fat_hu = np.float32([[[-10, 20, 80, 80, 80, 0, -10, -10]], [[0, 0, 10, 0, 0, 0, 0, 0]]])
     slices = slices_of(probability.shape)
     expected = np.float32([[[0.5, 0.7, 0.2, 0.5, 0.5, 0, 0, 0]], [[0.1, 0, 0.5, 0, 0, 0, 0, 0]]])
-    np.testing.assert_array_equal(combine_probabilities(probability, None, relative_hu, slices, config), expected)
+    np.testing.assert_array_equal(combine_probabilities(probability, None, above_fat_hu, slices, config), expected)
     slices.slice_index[1] = 3  # now the slices do not touch: of the first lesion only its own half is left
     expected[0, 0, 3:5] = expected[1, 0, 2] = 0
-    np.testing.assert_array_equal(combine_probabilities(probability, None, relative_hu, slices, config), expected)
+    np.testing.assert_array_equal(combine_probabilities(probability, None, above_fat_hu, slices, config), expected)
 
 
 def test_without_limits_every_lesion_stays_and_none_is_no_error():
@@ -51,9 +55,10 @@ def test_without_limits_every_lesion_stays_and_none_is_no_error():
     np.testing.assert_array_equal(
         combine_probabilities(nothing, None, nothing, slices_of(nothing.shape), SegmenterConfig()), nothing
     )
-    weak_and_dark = np.full((1, 1, 4), 0.5, np.float32)
-    kept = combine_probabilities(weak_and_dark, None, four_pixels(*4 * [-300]), slices_of((1, 1, 4)), SegmenterConfig())
-    np.testing.assert_array_equal(kept, weak_and_dark)
+    weak, rows = np.full((1, 1, 4), 0.5, np.float32), black_slice(median=80.0)
+    above_fat_hu = subtract_fat(rows, GridConfig(), SegmenterConfig())
+    kept = combine_probabilities(weak, None, above_fat_hu, slices_of((1, 1, 4)), SegmenterConfig())
+    np.testing.assert_array_equal(kept, weak)
 
 
 def test_what_a_tumor_encloses_reaches_the_threshold_inside_the_liver():
@@ -100,9 +105,9 @@ def test_spotter_sees_the_whole_liver_and_every_slice_with_its_neighbors(run):
     assert np.abs(again[4] - probability[4]).max() > 1 / 255
 
 
-def test_hu_are_relative_to_the_median_of_the_liver(run):
-    config = tiny_config(run.uri)
-    rows = read_liver_slices(run, write_case(run, "case", slices=1), config)
-    relative_hu = subtract_median(rows, config.grid)
-    assert relative_hu.dtype == np.float32
-    assert (relative_hu[0][draw_couinaud_map() == 0] == config.grid.window_low_hu - rows["liver_median_hu"][0]).all()
+@pytest.mark.parametrize(("median", "limit"), [(140.0, 10.0), (95.0, 10.0), (80.0, 0.0), (30.0, -50.0)])
+def test_fat_is_below_10_hu_and_80_below_the_median_of_the_liver(median, limit):
+    config = SegmenterConfig(lesion_hu=10.0, lesion_relative_hu=-80.0)
+    above = subtract_fat(black_slice(median), GridConfig(), config)
+    assert above.dtype == np.float32
+    np.testing.assert_array_equal(above, np.full((1, 1, 4), GridConfig().window_low_hu - limit, np.float32))

@@ -39,29 +39,39 @@ def spot_whole_liver(spotter: TumorSpotter, rows: Rows) -> Float32Array:
     return (levels / 255).astype(np.float32)
 
 
-def subtract_median(rows: Rows, grid: GridConfig) -> Float32Array:
-    """Return HU minus the liver's median of liver slices as `read_liver_slices` gives them, shape (n, H, W)."""
+def subtract_fat(rows: Rows, grid: GridConfig, config: SegmenterConfig) -> Float32Array:
+    """Return HU minus the mean below which a lesion is fat: `lesion_hu`, or less in a liver that is dark itself.
+
+    Args:
+        rows: The liver slices of one volume, as `read_liver_slices` gives them.
+        grid: The run's window.
+        config: `lesion_hu`, and `lesion_relative_hu`, which is added to the liver's median.
+
+    Returns:
+        float32, shape (n, H, W).
+    """
     hu = gray_to_hu(rows["image"], grid.window_low_hu, grid.window_high_hu)
-    return hu - rows["liver_median_hu"].astype(np.float32)[:, None, None]
+    fat_hu = np.minimum(config.lesion_hu, rows["liver_median_hu"] + config.lesion_relative_hu)
+    return hu - fat_hu.astype(np.float32)[:, None, None]
 
 
 def combine_probabilities(
     segmented: Float32Array,
     spotted: Float32Array | None,
-    relative_hu: Float32Array,
+    above_fat_hu: Float32Array,
     slices: NetworkInput,
     config: SegmenterConfig,
 ) -> Float32Array:
     """Return the tumor probability that is thresholded.
 
     With p the mean of both, smoothed along z: voxels with p >= `threshold` that share corners are a lesion, along with
-    what it encloses on a slice. One stays if its highest p reaches `lesion_peak` and its mean of `relative_hu` reaches
-    `lesion_relative_hu`: the core of a tumor may be as dark as the partial volume of fat, but not the whole of it.
+    what it encloses on a slice. One stays if its highest p reaches `lesion_peak` and its mean of `above_fat_hu` 0: the
+    core of a tumor may be as dark as the partial volume of fat, but not the whole of it.
 
     Args:
         segmented: The segmenter's, shape (n, H, W).
         spotted: CouinaudNet's, same shape; None without one.
-        relative_hu: HU minus the liver's median, same shape.
+        above_fat_hu: As `subtract_fat` gives it, same shape.
         slices: The volume.
         config: `couinaudnet_share` of the mean, `smoothing_mm`, `fill_holes`, and what a lesion must reach.
 
@@ -75,25 +85,25 @@ def combine_probabilities(
     if config.fill_holes:
         found = fill_holes(found, slices.liver_mask)
         probability = np.where(found, np.maximum(probability, np.float32(config.threshold)), probability)
-    dropped = found & ~select_lesions(found, probability, relative_hu, slices.slice_index, config)
+    dropped = found & ~select_lesions(found, probability, above_fat_hu, slices.slice_index, config)
     return np.where(dropped, np.float32(0), probability)
 
 
 def select_lesions(
     found: BoolArray,
     probability: Float32Array,
-    relative_hu: Float32Array,
+    above_fat_hu: Float32Array,
     slice_index: Int32Array,
     config: SegmenterConfig,
 ) -> BoolArray:
-    """Return the lesions that reach `lesion_peak` somewhere and `lesion_relative_hu` on the mean.
+    """Return the lesions that reach `lesion_peak` somewhere and are above fat on the mean.
 
     Args:
         found: All lesions, shape (n, H, W).
         probability: Tumor probability, same shape.
-        relative_hu: HU minus the liver's median, same shape.
+        above_fat_hu: As `subtract_fat` gives it, same shape.
         slice_index: Ascending z indices, shape (n,), n >= 1; slices that are not next to each other share no lesion.
-        config: Both limits.
+        config: `lesion_peak`.
 
     Returns:
         Same shape.
@@ -104,7 +114,7 @@ def select_lesions(
     lesions = lesions[slice_index - slice_index[0]]
     numbers = np.arange(1, count + 1)
     peak = ndimage.maximum(probability, lesions, numbers)
-    darkness = ndimage.mean(relative_hu, lesions, numbers)
-    stays = (np.asarray(peak) >= config.lesion_peak) & (np.asarray(darkness) >= config.lesion_relative_hu)
+    mean_above_fat = ndimage.mean(above_fat_hu, lesions, numbers)
+    stays = (np.asarray(peak) >= config.lesion_peak) & (np.asarray(mean_above_fat) >= 0)
     selected: BoolArray = np.append(False, stays)[lesions]
     return selected

@@ -13,7 +13,7 @@ from pipeline.geometry import to_native
 from pipeline.prediction import TumorSpotter
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.dataset import NetworkInput, normalize_slices, read_liver_slices
-from pipeline.segmenter.ensemble import combine_probabilities, spot_whole_liver, subtract_median
+from pipeline.segmenter.ensemble import combine_probabilities, spot_whole_liver, subtract_fat
 from pipeline.slabs import VolumeRow
 from pipeline.stages.base import REASON, CaseStage, Row
 from pipeline.stages.session import pool_size, work_items
@@ -90,8 +90,8 @@ class PredictSegmentation(CaseStage):
         slices = normalize_slices(rows, volume, self.config)
         segmented = self._predictor.predict(slices)
         spotted = spot_whole_liver(self._spotter, rows) if self._spotter else None
-        relative_hu = subtract_median(rows, self.config.grid)
-        return slices, combine_probabilities(segmented, spotted, relative_hu, slices, settings)
+        above_fat_hu = subtract_fat(rows, self.config.grid, settings)
+        return slices, combine_probabilities(segmented, spotted, above_fat_hu, slices, settings)
 
 
 def native_geometry(volume: VolumeRow) -> Geometry:
