@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from tests.test_run_all import TINY
+from tests.whole_run import TINY
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = (
