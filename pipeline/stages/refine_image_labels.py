@@ -22,6 +22,8 @@ from pipeline.slabs import VolumeRow, read_slab, slab_name
 from pipeline.stages.base import REASON, CaseStage, Row
 
 STEP = "refine_image_labels"
+NOT_IN_MAP = "LABEL_NOT_IN_MAP"
+"""Reason code of a volume of whose named segments no slice has enough."""
 _COLUMNS = ["volume_id", "slice_index", "image_label", "segment_area_mm2", "split"]
 
 
@@ -61,7 +63,7 @@ class RefineImageLabels(CaseStage):
         if self.config.source == "volume" and 0 < slices == relabeled:
             named = ", ".join(str(index + 1) for index in np.flatnonzero(label[0]))
             sides = f"segments {named}, none of {slices} slices has {self.config.minimum_area_mm2:g} mm2 of one"
-            raise CaseError("LABEL_NOT_IN_MAP", f"the label names {sides}", STEP)
+            raise CaseError(NOT_IN_MAP, f"the label names {sides}", STEP)
         yield {"volume_id": row["volume_id"], "slices": slices, "relabeled": relabeled}
 
     def _refine(

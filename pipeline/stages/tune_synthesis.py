@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import posixpath
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.branch_folder import BranchFolder
@@ -22,7 +22,7 @@ from pipeline.stages.base import Row, Stage, require_whole
 from pipeline.stages.count_statistics import CountStatistics
 from pipeline.stages.healthy_slices import CountHealthySlices
 from pipeline.stages.predict_tumors import predict_tumors
-from pipeline.stages.refine_image_labels import RefineImageLabels
+from pipeline.stages.refine_image_labels import NOT_IN_MAP, RefineImageLabels
 from pipeline.stages.session import ray_session, work_items
 from pipeline.stages.tuning import name_sweep, run_sweep
 from pipeline.sweep.config_file import replace_settings
@@ -132,9 +132,14 @@ def _refine_labels(run: RunFolder, config: PipelineConfig) -> set[str]:
     """Write the image labels of all volumes; return those that cannot be used, whose label names nothing that is there.
 
     They are the branch's own business: another point of the sweep may use them.
+
+    Raises:
+        RuntimeError: If a volume cannot be used for another reason.
     """
     work = [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in read_volume_rows(run)]
-    return {row["volume_id"] for row in _apply(RefineImageLabels(run, config.image_labels), work) if row["code"]}
+    rows = list(_apply(RefineImageLabels(run, config.image_labels), work))
+    list(require_whole(row for row in rows if row["code"] != NOT_IN_MAP))
+    return {row["volume_id"] for row in rows if row["code"]}
 
 
 def _train(run: RunFolder, config: PipelineConfig, aside: Collection[str]) -> None:
@@ -152,10 +157,8 @@ def _train(run: RunFolder, config: PipelineConfig, aside: Collection[str]) -> No
     if kept and newest_checkpoint(run) is None:
         _copy_checkpoint(run, kept[-1], _KEPT, CHECKPOINTS)
     rows = [row for row in read_volume_rows(run, "train") if row.volume_id not in aside]
-    slabs = _apply(
-        CountHealthySlices(run, config.couinaudnet),
-        [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in rows],
-    )
+    work = [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in rows]
+    slabs = list(require_whole(_apply(CountHealthySlices(run, config.couinaudnet), work)))
     for record in train_couinaudnet(run, config, slabs):
         newest = newest_checkpoint(run)
         if record["epoch"] + 1 == epochs and newest is not None:
@@ -178,21 +181,16 @@ def _measure(run: RunFolder, config: PipelineConfig, volume_ids: Sequence[str]) 
     for _ in require_whole(predict_tumors(run, config, work_items("tune", work)).iter_rows()):
         pass
     parts = [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in volumes.values()]
-    _apply(CountStatistics(run, config.grid, labels.radius, volumes), parts)
+    list(require_whole(_apply(CountStatistics(run, config.grid, labels.radius, volumes), parts)))
     statistics = [read_statistics(run, row) for row in volumes.values()]
     radii = [window_radius(labels, row.spacing_mm[0]) for row in volumes.values()]
     (point,) = measure_surface(statistics, [labels.threshold], [labels.scale], radii).points()
     return {name: value if math.isfinite(value) else None for name, value in point.figures.items()}
 
 
-def _apply(stage: Stage, work: Sequence[Row]) -> list[Row]:
-    """Run a stage over work items and return its rows.
-
-    Raises:
-        RuntimeError: If a volume cannot be used.
-    """
-    rows = work_items("tune", work).map_batches(stage, batch_size=1, batch_format="pyarrow").iter_rows()
-    return list(require_whole(rows))
+def _apply(stage: Stage, work: Sequence[Row]) -> Iterator[Row]:
+    """Run a stage over work items and give its rows."""
+    yield from work_items("tune", work).map_batches(stage, batch_size=1, batch_format="pyarrow").iter_rows()
 
 
 def _copy_checkpoint(run: RunFolder, name: str, source: str, target: str) -> None:
