@@ -6,7 +6,7 @@ import pytest
 from jobs import benchmark
 from pipeline.benchmarks import hospital, kernels
 from pipeline.benchmarks.cohort import open_cohort
-from pipeline.benchmarks.processes import BareProcesses
+from pipeline.benchmarks.processes import BareRefinement
 from pipeline.benchmarks.refinement import TARGETS, compare
 from pipeline.benchmarks.timing import Timings, peak_mb, restart_peak, take_turns
 from pipeline.command_line import run_job
@@ -37,7 +37,7 @@ def test_job_reports_every_figure(ray_cluster, tmp_path, monkeypatch, capsys):
 def test_bare_processes_write_what_the_rule_says(tmp_path):
     config = PipelineConfig(run=str(tmp_path), **TINY)
     run, volumes, _ = open_cohort(config)
-    with BareProcesses(1, run, config, {row.volume_id: row for row in volumes}) as processes:
+    with BareRefinement(1, run, config, {row.volume_id: row for row in volumes}) as processes:
         assert processes.refine(cut_work(volumes, 5)) == 16
     for volume in volumes:
         rows = read_volume_slices(run, "probabilities", volume, ["tumor_probability"])

@@ -5,16 +5,14 @@ One phantom of clinical size is written as many patients, in one transfer syntax
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from pipeline.benchmarks.processes import BareProcesses
 from pipeline.config import CouinaudConfig, PhantomConfig, PipelineConfig, SourceConfig
 from pipeline.phantom import make_phantom
 from pipeline.phantom_archive.files import encode
@@ -127,37 +125,12 @@ def _write_tables(archive: HospitalArchive, accessions: Sequence[str], volume: V
         (archive.root / table).write_text(f"accession,segments\n{rows}")
 
 
-class BareDecoders:
-    """Processes that read series with pydicom alone; use as a context manager.
-
-    Args:
-        count: Number of processes.
-        niceness: Priority of the processes, if it is lower than this process's.
-    """
-
-    def __init__(self, count: int, niceness: int = 0) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork would take over Ray's threads half dead
-        self._pool = context.Pool(count, _set_up, (niceness,))
-
-    def __enter__(self) -> BareDecoders:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """End the processes."""
-        self._pool.terminate()
-        self._pool.join()
+class BareDecoders(BareProcesses):
+    """Processes that read series with pydicom alone."""
 
     def decode(self, archive: HospitalArchive) -> int:
-        """Decode every series of an archive, whichever process is free; return the number of slices."""
-        work = [archive.series(number) for number in range(SERIES)]
-        return sum(self._pool.imap_unordered(decode_series, work))
-
-
-def _set_up(niceness: int) -> None:
-    """Step back to the given priority."""
-    os.nice(max(0, niceness - os.nice(0)))
+        """Decode every series of an archive; return the number of slices."""
+        return self.work_through(decode_series, map(archive.series, range(SERIES)))
 
 
 def decode_series(files: Sequence[str]) -> int:

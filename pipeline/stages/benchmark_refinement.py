@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from pipeline.benchmarks.processes import BareProcesses
+from pipeline.benchmarks.processes import BareRefinement
 from pipeline.benchmarks.timing import ROUNDS, Timings, peak_mb, restart_peak, take_turns
 from pipeline.config import PipelineConfig
 from pipeline.run_folder import RunFolder
@@ -91,7 +91,7 @@ class RefinementFlows:
         """Time the stage on all CPUs, as many bare processes, and perhaps other operations, in turns."""
         known = {volume.volume_id: volume for volume in self.volumes}
         work = cut_work(self.volumes, self.config.grid.slab_length)
-        with BareProcesses(count_cpus(), self.run, self.config, known, find_niceness()) as processes:
+        with BareRefinement(count_cpus(), self.run, self.config, known, find_niceness()) as processes:
             pair: dict[str, Callable[[], object]] = {"ray": self.refine, "processes": lambda: processes.refine(work)}
             return take_turns({**pair, **(others or {})}, ROUNDS)
 
