@@ -12,6 +12,7 @@ import io
 import re
 import sys
 import tomllib
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -49,16 +50,18 @@ def run_job(main: FunctionType, arguments: Sequence[str] | None = None, *, write
 
 @contextlib.contextmanager
 def _explain_full_disk(config: PipelineConfig) -> Iterator[None]:
-    """Leave with a line about a full disk instead of a traceback, if that is what went wrong."""
+    """Leave with a line about a full disk, if that is what went wrong; after the traceback, if it may not be."""
     try:
         yield
     except RefusedInputError:
         raise
     except Exception as error:
-        from pipeline.full_disk import explain_full_disk
+        from pipeline.full_disk import explain_full_disk, says_full_disk
 
         if not (reason := explain_full_disk(error, config.run)):
             raise
+        if not says_full_disk(error):
+            traceback.print_exc()
         sys.stderr.write(f"error: {reason}\n")
         sys.exit(1)
 

@@ -24,11 +24,16 @@ def explain_full_disk(error: BaseException, uri: str) -> str:
     """
     places = (_folder(uri), Path(tempfile.gettempdir()), Path("/dev/shm"))
     disks = {path: shutil.disk_usage(path) for path in places if path and path.exists()}
-    text = "".join(traceback.format_exception(error))
-    if not any(sign in text for sign in _SIGNS) and all(disk.free > _FULL_BYTES for disk in disks.values()):
+    if not says_full_disk(error) and all(disk.free > _FULL_BYTES for disk in disks.values()):
         return ""
     room = ", ".join(f"{disk.free / 1e9:.3f} of {disk.total / 1e9:.3f} GB of {path}" for path, disk in disks.items())
     return f"a disk is full, here or on another node; free here: {room}. Make room, then the same command goes on"
+
+
+def says_full_disk(error: BaseException) -> bool:
+    """Tell whether an error, or one that led to it, says itself that a disk is full."""
+    text = "".join(traceback.format_exception(error))
+    return any(sign in text for sign in _SIGNS)
 
 
 def _folder(uri: str) -> Path | None:
