@@ -103,6 +103,7 @@ def _dask_operation(config: PipelineConfig, probability: UInt8Array) -> Callable
     labels, length = config.pixel_labels, config.grid.slab_length
 
     def refine(block: UInt8Array) -> UInt8Array:
+        """Refine one chunk with its halo."""
         walk = RefinementWalk(block[0].size, labels.threshold, labels.scale, labels.radius)
         index = np.arange(len(block), dtype=np.int32)
         parts = [walk.push(np.ascontiguousarray(block), index), walk.finish()]
@@ -110,6 +111,7 @@ def _dask_operation(config: PipelineConfig, probability: UInt8Array) -> Callable
         return np.unpackbits(masks, axis=1, count=block[0].size).reshape(block.shape)
 
     def run() -> object:
+        """Refine the volume."""
         chunks = dask.array.from_array(probability, chunks=(length, *probability.shape[1:]))
         overlap = chunks.map_overlap(
             refine, depth={0: labels.radius}, boundary="none", dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8)

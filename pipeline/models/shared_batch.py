@@ -19,16 +19,21 @@ def count_workers() -> int:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all workers, whose gradient is the sum of the workers' gradients."""
+    """The sum over all workers, whose gradient is the sum of the workers' gradients.
+
+    PyTorch's own, in `torch.distributed.nn`, is deprecated in favor of a private one.
+    """
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
+        """Return the sum of all workers' values."""
         total = value.clone()
         distributed.all_reduce(total)
         return total
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        """Return the sum of all workers' gradients."""
         return _Sum.forward(ctx, gradient)
 
 

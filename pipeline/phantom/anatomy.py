@@ -213,9 +213,11 @@ def _draw_scheme(rng: np.random.Generator, size: FloatArray, caudate: Ellipsoid)
     """Draw planes and levels around their measured means, within two standard deviations."""
 
     def vary(mean: float, deviation: float) -> float:
+        """Draw around a mean."""
         return mean + deviation * float(np.clip(rng.normal(), -2.0, 2.0))
 
     def plane(azimuth_deg: float, tilt_deg: float, through: Vector) -> Plane:
+        """Return the plane of these angles through a point, given in shares of the size."""
         azimuth, tilt = math.radians(azimuth_deg), math.radians(tilt_deg)
         normal = (math.sin(tilt), -math.sin(azimuth) * math.cos(tilt), math.cos(azimuth) * math.cos(tilt))
         return Plane(normal, float(np.dot(normal, through * size)))

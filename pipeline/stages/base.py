@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from pipeline.archive.quarantine import Rejection, write_rejection
 from pipeline.attempts import attempt
+from pipeline.config import RayConfig
 from pipeline.errors import CaseError
 from pipeline.run_folder import RunFolder
 
@@ -24,7 +25,6 @@ REASON = ("code", "message")
 """Columns that say why a case cannot be used; empty where it can. A stage may give the `step` of the error, too."""
 ATTEMPTS_SETTING = "attempts_per_case"
 """Key under which Ray Data's context carries the setting of that name to the workers."""
-DEFAULT_ATTEMPTS = 3
 
 
 class Stage(ABC):
@@ -140,7 +140,7 @@ def _attempts_per_case() -> int:
     """Return the setting, as the driver gave it to Ray Data."""
     from ray.data import DataContext
 
-    attempts: int = DataContext.get_current().get_config(ATTEMPTS_SETTING, DEFAULT_ATTEMPTS)
+    attempts: int = DataContext.get_current().get_config(ATTEMPTS_SETTING, RayConfig.attempts_per_case)
     return attempts
 
 
