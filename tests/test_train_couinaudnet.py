@@ -21,6 +21,7 @@ from pipeline.training import make_optimizer
 from pipeline.training_history import COUINAUDNET, read_history
 
 from .couinaudnet_cases import draw_couinaud_map, tiny_config, write_case
+from .training_workers import training_workers
 
 SLICES, REGIONS = CouinaudNetConfig(), CouinaudNetConfig(healthy_tissue="regions")
 
@@ -155,13 +156,10 @@ def read_curve(folder, name):
 
 def kill_worker_after_first_checkpoint(run, killed):
     """Kill one of the training workers as soon as there is a checkpoint; keep the history of that moment."""
-    import psutil  # comes with Ray
-
     while checkpoint.newest_checkpoint(run) is None or not read_history(run, COUINAUDNET):
         time.sleep(0.02)
     killed["history"] = read_history(run, COUINAUDNET)
-    processes = psutil.Process().children(recursive=True)
-    workers = [process for process in processes if "RayTrainWorker" in " ".join(process.cmdline())]
+    workers = training_workers()
     workers[-1].kill()
     killed["of"] = len(workers)
 

@@ -18,6 +18,7 @@ from pipeline.stages.train_segmenter import plan_segmenter
 from pipeline.steps import EXIT_DONE
 from pipeline.training_history import SEGMENTER, read_history
 from tests.segmenter_cases import NATIVE_SHAPE, tiny_config, write_case, write_cohort
+from tests.training_workers import training_workers
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -48,15 +49,6 @@ def kill_one_worker(run, killed):
     workers = training_workers()
     workers[-1].kill()
     killed.append((epochs, len(workers)))
-
-
-def training_workers():
-    """Ray Train's worker processes, children of the cluster that this process started."""
-    import ray  # noqa: F401 - brings its own psutil
-    import psutil  # isort: skip
-
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "RayTrainWorker" in " ".join(child.cmdline())]
 
 
 @pytest.mark.faults

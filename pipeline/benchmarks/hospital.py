@@ -63,6 +63,10 @@ class HospitalArchive:
         """Return the folder of one patient's CT."""
         return self.root / "dicom" / ("few" if number < FEW else "more") / f"{number:04d}"
 
+    def masks(self, number: int) -> list[str]:
+        """Return the liver mask and the Couinaud map of one patient."""
+        return [str(sorted((self.root / kind).iterdir())[number]) for kind in ("masks", "maps")]
+
     def settings(self, run: str, config: PipelineConfig, *, few: bool = False) -> PipelineConfig:
         """Return settings for the ingest of the archive, or of its few first patients, into a run folder."""
         source = SourceConfig(
@@ -126,22 +130,30 @@ def _write_tables(archive: HospitalArchive, accessions: Sequence[str], volume: V
 
 
 class BareDecoders(BareProcesses):
-    """Processes that read series with pydicom alone."""
+    """Processes that read series with the readers that everybody has, and do no more."""
 
     def decode(self, archive: HospitalArchive) -> int:
-        """Decode every series of an archive; return the number of slices."""
-        return self.work_through(decode_series, map(archive.series, range(SERIES)))
+        """Decode every CT of an archive; return the number of files."""
+        return self.work_through(read_files, map(archive.series, range(SERIES)))
+
+    def decode_all(self, archive: HospitalArchive) -> int:
+        """Decode what ingest reads, which is every CT with its liver mask and map; return the number of files."""
+        return self.work_through(read_files, (archive.series(n) + archive.masks(n) for n in range(SERIES)))
 
 
-def decode_series(files: Sequence[str]) -> int:
-    """Read files whole, one after another, and decode their pixels to HU; return how many there are.
+def read_files(files: Sequence[str]) -> int:
+    """Read files whole, one after another: DICOM with pydicom to HU, NIfTI with SimpleITK; return how many there are.
 
-    This is what pydicom's own documentation does, and all that it does: nothing is checked, ordered, hashed or kept.
+    This is what the readers' own documentation does, and all that it does: nothing is checked, ordered, hashed or kept.
     """
     import pydicom
+    import SimpleITK
     from pydicom.pixels import apply_rescale
 
     for file in files:
-        dataset = pydicom.dcmread(file)
-        apply_rescale(dataset.pixel_array, dataset)
+        if file.endswith(".dcm"):
+            dataset = pydicom.dcmread(file)
+            apply_rescale(dataset.pixel_array, dataset)
+        else:
+            SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(file))
     return len(files)

@@ -47,7 +47,7 @@ def _take_time(
     run: RunFolder, config: PipelineConfig, ingest: Ingest, archive: HospitalArchive, decoders: BareDecoders
 ) -> tuple[Timings, dict[str, list[float]]]:
     """Time ingest and bare decoders in turns; also return the CPU seconds of both, round by round."""
-    cpu: dict[str, list[float]] = {"ingest": [], "bare": []}
+    cpu: dict[str, list[float]] = {}
 
     def measured(name: str, action: Callable[[], object]) -> Callable[[], None]:
         """Return an action that notes its CPU time."""
@@ -56,14 +56,16 @@ def _take_time(
             """Act."""
             before = cpu_seconds()
             action()
-            cpu[name].append(cpu_seconds() - before)
+            cpu.setdefault(name, []).append(cpu_seconds() - before)
 
         return act
 
-    operations: dict[str, Callable[[], object]] = {
-        "ingest": measured("ingest", lambda: _ingest(run, config, ingest, archive)),
-        "bare": measured("bare", lambda: decoders.decode(archive)),
+    actions: dict[str, Callable[[], object]] = {
+        "ingest": lambda: _ingest(run, config, ingest, archive),
+        "bare": lambda: decoders.decode(archive),
+        "bare_with_masks": lambda: decoders.decode_all(archive),
     }
+    operations = {name: measured(name, action) for name, action in actions.items()}
     return take_turns(operations, ROUNDS), {name: values[1:] for name, values in cpu.items()}
 
 
@@ -101,7 +103,10 @@ def _summarize(archive: HospitalArchive, timings: Timings, cpu: dict[str, list[f
         "slices_per_second": SERIES * archive.slices / wall,
         "bare_slices_per_second": SERIES * archive.slices / timings.median("bare"),
         "speed_over_bare": timings.ratio("bare", "ingest"),
+        "speed_over_bare_with_masks": timings.ratio("bare_with_masks", "ingest"),
         "cpu_seconds_per_series": work.median("ingest") / SERIES,
         "bare_cpu_seconds_per_series": work.median("bare") / SERIES,
+        "bare_with_masks_cpu_seconds_per_series": work.median("bare_with_masks") / SERIES,
         "cpu_of_bare_over_ingest": work.ratio("bare", "ingest"),
+        "cpu_of_bare_with_masks_over_ingest": work.ratio("bare_with_masks", "ingest"),
     }
