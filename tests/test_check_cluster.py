@@ -43,7 +43,7 @@ def test_job_is_refused_where_a_node_has_another_folder_of_that_name(seen):
     assert sorted(seen["complaints"]) == ["", "does not see what others write into the run folder"]
 
 
-def test_two_nodes_are_as_they_should_be_but_for_their_open_door(seen):
+def test_89_two_nodes_are_as_they_should_be_but_for_their_open_door(seen):
     assert [(node["head"], node["cpus"], node["failure"]) for node in seen["nodes"]] == [(True, 1, ""), (False, 1, "")]
     assert all(node["run_free_gb"] > 0 and abs(node["clock_s"]) < 1 for node in seen["nodes"])
     assert all(node["versions"] == describe_versions() for node in seen["nodes"])
@@ -71,7 +71,7 @@ def test_problem_names_node_and_both_sides(changes, problem):
     assert found == ([f"worker [10.0.0.2] {problem}"] if problem else [])
 
 
-def test_door_is_open_unless_a_token_is_asked_for():
+def test_89_door_is_open_unless_a_token_is_asked_for():
     for status in (401, 403):
         assert not find_open_doors(Access("127.0.0.1:8265", status))
     assert not find_open_doors(Access())
