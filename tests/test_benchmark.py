@@ -131,3 +131,7 @@ def test_ingest_is_measured_against_bare_decoders(ray_cluster, tmp_path, monkeyp
     assert {row["figure"] for row in report["targets"]} == set(benchmark_dicom.TARGETS)
     assert all(row["value"] > 0 for row in report["targets"])
     assert len(capsys.readouterr().out.splitlines()) == len(benchmark_dicom.TARGETS)
+    archive = hospital.open_hospital(RunFolder(str(tmp_path)), "uncompressed", config.seed)
+    with hospital.BareDecoders(1) as decoders:
+        assert decoders.decode(archive) == 3 * 8
+        assert decoders.decode_all(archive) == 3 * (8 + 2)
