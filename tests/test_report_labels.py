@@ -12,7 +12,7 @@ import pytest
 
 from jobs import extract_labels, ingest
 from pipeline.archive.catalog import survey
-from pipeline.archive.labels import VolumeLabel, read_labels, read_splits
+from pipeline.archive.labels import VolumeLabel, read_labels, read_splits, read_study_labels
 from pipeline.archive.report_table import ReportColumns, ReportRow, find_columns, read_report_rows
 from pipeline.archive.report_text.report import read_report
 from pipeline.archive.reports import decide_segments, label_volumes, read_mentions, read_report_labels
@@ -20,6 +20,7 @@ from pipeline.config import GridConfig, PipelineConfig, SourceConfig
 from pipeline.errors import CaseError, RefusedInputError
 from pipeline.stages.extract_labels import pack_read, unpack_read
 from tests.archive_cases import configure, make_couinaud_map, make_hu, make_labels, write_image, write_msd
+from tests.report_decisions import DECISIONS
 
 MASS, CLEAN, OPEN = "3 cm HCC in segment VI.", "No focal liver lesion.", "Indeterminate lesion in segment 2."
 CANARIES = ("Zebulon Quagmire", "MRN-77123", "1931-02-29", "canaryword")
@@ -36,7 +37,7 @@ def label(tmp_path, rows, **options):
     ("text", "segments"),
     [
         (MASS, (6,)), (CLEAN, ()), ("Simple cyst in segment 4.", ()), (f"{MASS} {CLEAN}", (6,)),
-        ("Prior resection of segment 5. Liver: no new lesion.", ()),
+        ("Prior resection of segment 5. Liver: no lesion.", ()),
         ("HCC in segment 6. Possible HCC in segment 6.", (6,)),
     ],
 )  # fmt: skip
@@ -51,12 +52,26 @@ def test_a_report_decides(text, segments):
         ("Lesions in segments 6 and 9.", "LABEL_UNCERTAIN"), ("Lesion in segment 11.", "LABEL_UNCERTAIN"),
         (f"{CLEAN} Segment 4: well-defined area.", "LABEL_UNCERTAIN"), ("", "LABEL_NO_STATEMENT"),
         ("History of HCC in segment 7.", "LABEL_NO_STATEMENT"), ("Lungs are clear.", "LABEL_NO_STATEMENT"),
+        ("Prior resection of segment 5. Liver: no new lesion.", "LABEL_NO_STATEMENT"),
     ],
 )  # fmt: skip
 def test_a_report_in_doubt_is_never_healthy(text, code):
     with pytest.raises(CaseError) as caught:
         decide_segments(read_report(text).mentions)
     assert caught.value.code == code
+
+
+def test_what_a_report_says_decides_its_label():
+    wrong = []
+    for line in DECISIONS.strip().split("\n"):
+        expected, text = line.replace("\\n", "\n").split("|", 1)
+        try:
+            decided = ";".join(map(str, decide_segments(read_report(text).mentions))) or "H"
+        except CaseError:
+            decided = "R"
+        if decided != expected:
+            wrong.append((text, expected, decided))
+    assert not wrong
 
 
 def test_reports_of_one_volume_are_united_or_conflict(tmp_path):
@@ -142,12 +157,15 @@ def test_a_table_that_cannot_be_read_is_refused_without_its_words(tmp_path, name
 
 def test_what_a_program_read_is_taken(tmp_path):
     path = tmp_path / "read.csv"
-    rows = ["a,VI/7,present", "a,2,benign", "b,,absent", "c,3,uncertain", "d,9,present", "e,1,maybe", "f,5-8,Present"]
+    rows = ["a,VI/7,present", "a,2,benign", "g,4,historical", "g,1,present", "h,2,present", "h,8,uncertain"]
+    rows += ["b,,absent", "c,3,uncertain", "d,9,present", "e,1,maybe", "f,5-8,Present"]
     path.write_text("\n".join(["id,segments,status", *rows]))
     table = read_report_labels(path, find_columns(path))
-    assert {key: item.segments for key, item in table.labels.items()} == {"b": (), "f": (5, 6, 7, 8)}
+    assert {key: item.segments for key, item in table.labels.items()} == {
+        "a": (6, 7), "b": (), "f": (5, 6, 7, 8), "g": (1,),
+    }  # fmt: skip
     assert {key: item.code for key, item in table.rejections.items()} == {
-        "a": "LABEL_CONFLICT", "c": "LABEL_UNCERTAIN", "d": "SEGMENT_LABEL", "e": "STATUS_UNKNOWN",
+        "c": "LABEL_UNCERTAIN", "d": "SEGMENT_LABEL", "e": "STATUS_UNKNOWN", "h": "LABEL_UNCERTAIN",
     }  # fmt: skip
 
 
@@ -238,6 +256,26 @@ def test_the_job_writes_a_table_that_ingest_takes(ray_cluster, tmp_path, capsys)
     assert (tmp_path / "run" / "labels.csv").read_bytes() == first
     table = read_labels(tmp_path / "run" / "labels.csv")
     assert table.labels == {"a": VolumeLabel((6,), "train"), "b": VolumeLabel((), "test")}
+
+
+def test_the_job_names_studies_as_the_archive_does(ray_cluster, tmp_path):
+    (tmp_path / "reports.csv").write_text(f"AccessionNumber,text\n00/1,{MASS}\n002,{CLEAN}\n003,{OPEN}\n")
+    (tmp_path / "splits.csv").write_text("accession,split\n00/1,test\n")
+    source = SourceConfig(layout="dicom", reports=str(tmp_path / "reports.csv"), labels=str(tmp_path / "splits.csv"))
+    assert extract_labels.main(PipelineConfig(run=str(tmp_path / "run"), source=source)) == 3
+    studies = read_study_labels(tmp_path / "run" / "labels.csv")
+    assert [(item.key, item.identifier, item.label) for item in studies] == [
+        ("accession", "00/1", VolumeLabel((6,), "test")),
+        ("accession", "002", VolumeLabel((), "train")),
+    ]
+    assert (tmp_path / "run" / "review.csv").read_text().splitlines()[1].startswith("003,LABEL_UNCERTAIN")
+
+
+def test_the_job_asks_what_the_ids_of_studies_are(tmp_path):
+    (tmp_path / "reports.csv").write_text(f"id,text\n1,{MASS}\n")
+    source = SourceConfig(layout="dicom", reports=str(tmp_path / "reports.csv"))
+    with pytest.raises(RefusedInputError, match="column id may hold accession numbers"):
+        extract_labels.main(PipelineConfig(run=str(tmp_path / "run"), source=source))
 
 
 def test_the_job_needs_reports(tmp_path):

@@ -93,13 +93,15 @@ def test_the_scan_finds_what_there_is_to_find(root):
 
 def test_reports_give_the_labels_of_the_table(root, tmp_path):
     site = root / "site"
-    config = PipelineConfig(run=str(tmp_path / "run"), source=SourceConfig(reports=str(site / "reports.csv")))
+    config = PipelineConfig(
+        run=str(tmp_path / "run"), source=SourceConfig(layout="dicom", reports=str(site / "reports.csv"))
+    )
     assert extract_labels.main(config) == 3
     doubtful = {row["accession"] for row in read_csv(site / "manifest.csv") if row["report"] == "uncertain"}
     truth = {row["accession"]: row["segments"] for row in read_csv(site / "labels.csv")}
-    read = {row["volume_id"]: row["segments"] for row in read_csv(tmp_path / "run" / "labels.csv")}
+    read = {row["accession"]: row["segments"] for row in read_csv(tmp_path / "run" / "labels.csv")}
     assert read == {accession: segments for accession, segments in truth.items() if accession not in doubtful}
-    assert {row["volume_id"] for row in read_csv(tmp_path / "run" / "review.csv")} == doubtful
+    assert {row["accession"] for row in read_csv(tmp_path / "run" / "review.csv")} == doubtful
     assert len(doubtful) == 2
 
 

@@ -119,8 +119,13 @@ def read_labels(path: Path, canonical: Callable[[str], str] = str) -> LabelTable
     return _read(path, canonical, "segments")
 
 
-def read_splits(path: Path, canonical: Callable[[str], str] = str) -> LabelTable:
+def read_splits(path: Path, canonical: Callable[[str], str] = str, key: str = "volume_id") -> LabelTable:
     """Read a table `volume_id, split` without segments, for volumes whose labels come from elsewhere.
+
+    Args:
+        path: The table.
+        canonical: Turns an id as written into the id of the archive.
+        key: Column of the ids; other ids than volume ids may be any text.
 
     Returns:
         Labels without segments, and the rows that make no sense.
@@ -129,16 +134,16 @@ def read_splits(path: Path, canonical: Callable[[str], str] = str) -> LabelTable
         RefusedInputError: As `read_labels`, and if there is a column `segments`: it would contradict the reports.
     """
     _require_no_segments(path)
-    return _read(path, canonical, "split")
+    return _read(path, canonical, "split", key)
 
 
-def _read(path: Path, canonical: Callable[[str], str], column: str) -> LabelTable:
-    """Read a table of `volume_id` and another column; duplicates merge or conflict."""
+def _read(path: Path, canonical: Callable[[str], str], column: str, key_column: str = "volume_id") -> LabelTable:
+    """Read a table of ids and another column; duplicates merge or conflict."""
     labels: dict[str, VolumeLabel] = {}
     rejections: dict[str, Rejection] = {}
-    for row in _rows(path, [column], ["volume_id"]):
+    for row in _rows(path, [column], [key_column]):
         volume_id = canonical(row.volume_id)
-        safe = is_safe_id(volume_id)
+        safe = key_column != "volume_id" or is_safe_id(volume_id)
         key = volume_id if safe else replacement_id(volume_id)
         try:
             label = _parse(row, safe)

@@ -103,6 +103,24 @@ def find_study_key(column: str) -> str:
     return next((key for key, names in _KEYS.items() if name in map(_letters, names)), "")
 
 
+def name_study_column(column: str) -> str:
+    """Return the column of a hospital archive's label table that takes the ids of a report table.
+
+    Args:
+        column: Name of the column of ids in the report table.
+
+    Raises:
+        RefusedInputError: As `find_study_key`, or if the name does not say what the ids are.
+    """
+    key = find_study_key(column)
+    if not key:
+        raise RefusedInputError(
+            f"{TABLE}: column {column} may hold accession numbers, series instance UIDs or volume ids; call it"
+            f" {', '.join(_KEYS)}"
+        )
+    return key
+
+
 def read_report_rows(path: Path, columns: ReportColumns) -> Iterator[ReportRow]:
     """Give the rows of a report table in order, streaming.
 

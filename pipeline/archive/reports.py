@@ -16,7 +16,7 @@ from pipeline.archive.labels import SPLITS, LabelTable, StudyLabel, VolumeLabel,
 from pipeline.archive.quarantine import Rejection
 from pipeline.archive.report_table import TABLE, ReportColumns, ReportRow, read_report_rows
 from pipeline.archive.report_text.report import present_segments, read_report
-from pipeline.archive.report_text.status import STATUSES, Mention
+from pipeline.archive.report_text.status import LIMITED, STATUSES, Mention
 from pipeline.archive.volume_ids import is_safe_id, replacement_id
 from pipeline.csv_text import format_csv
 from pipeline.errors import CaseError
@@ -26,6 +26,8 @@ REVIEW_CODES = frozenset(("LABEL_UNCERTAIN", "LABEL_NO_SEGMENT", "LABEL_NO_STATE
 """Reasons for which a person has to read the report."""
 LABELS_FILE, REVIEW_FILE = "labels.csv", "review.csv"
 _STEP = "list"
+_GIVEN = "given+given"
+"""Rule of a mention that a report-reading program wrote."""
 
 
 def read_mentions(row: ReportRow) -> tuple[Mention, ...]:
@@ -74,21 +76,25 @@ def label_volumes(
     read: Iterable[tuple[str, tuple[Mention, ...] | CaseError]],
     canonical: Callable[[str], str] = str,
     splits: LabelTable | None = None,
+    *,
+    any_id: bool = False,
 ) -> LabelTable:
     """Return the labels of volumes from what was read of their reports, in any order.
 
-    Several reports of one id are taken together: their segments are united, unless one of them says that the liver is
-    healthy and another that it is not, which is `LABEL_CONFLICT`. A report that cannot decide sets its volume aside.
+    Rows that a report-reading program wrote of one id are one report. Several reports of one id are taken together:
+    their segments are united, unless one of them says that the liver is healthy and another that it is not, which is
+    `LABEL_CONFLICT`. A report that cannot decide sets its volume aside.
 
     Args:
         read: Id as written, and mentions or the reason why there are none.
         canonical: Turns an id as written into the id of the archive.
         splits: `read_splits`; volumes that it does not name are `train`.
+        any_id: Take ids that are no file names, such as accession numbers with a slash.
     """
     labels: dict[str, VolumeLabel] = {}
     rejections = dict(splits.rejections) if splits else {}
     for name, decided in _decide_all(read, canonical).items():
-        key = name if is_safe_id(name) else replacement_id(name)
+        key = name if any_id or is_safe_id(name) else replacement_id(name)
         decision = decided if key == name else unsafe_id_error(name)
         known = splits.labels.get(key) if splits else None
         if isinstance(decision, CaseError):
@@ -135,25 +141,31 @@ def try_mentions(row: ReportRow) -> tuple[Mention, ...] | CaseError:
         return error
 
 
-def write_labels(run: RunFolder, table: LabelTable) -> Counter[str]:
-    """Write `labels.csv`, which `read_labels` takes, and `review.csv`, both in the order of ids.
+def write_labels(run: RunFolder, table: LabelTable, column: str = "volume_id") -> Counter[str]:
+    """Write `labels.csv`, which `read_labels` or `read_study_labels` takes, and `review.csv`, in the order of ids.
+
+    Args:
+        run: Where to.
+        table: Labels, and what has none.
+        column: How the column of ids is called.
 
     Returns:
         Number of volumes without a label, by reason code.
     """
     rows = [
-        {"volume_id": key, "split": label.split, "segments": ";".join(map(str, label.segments))}
+        {column: key, "split": label.split, "segments": ";".join(map(str, label.segments))}
         for key, label in sorted(table.labels.items())
     ]
-    run.write_bytes(format_csv(("volume_id", "split", "segments"), rows).encode(), LABELS_FILE)
-    write_review(run, table.rejections.values())
+    run.write_bytes(format_csv((column, "split", "segments"), rows).encode(), LABELS_FILE)
+    write_review(run, table.rejections.values(), column)
     return Counter(item.code for item in table.rejections.values())
 
 
-def write_review(run: RunFolder, rejections: Iterable[Rejection]) -> None:
+def write_review(run: RunFolder, rejections: Iterable[Rejection], column: str = "volume_id") -> None:
     """Write `review.csv`: id, reason code and message of every volume whose reports a person has to read."""
     listed = sorted((item for item in rejections if item.code in REVIEW_CODES), key=lambda item: item.volume_id)
-    run.write_bytes(format_csv(("volume_id", "code", "message"), list(map(vars, listed))).encode(), REVIEW_FILE)
+    rows = [{column: item.volume_id, "code": item.code, "message": item.message} for item in listed]
+    run.write_bytes(format_csv((column, "code", "message"), rows).encode(), REVIEW_FILE)
 
 
 def _given_mention(row: ReportRow) -> Mention:
@@ -161,7 +173,7 @@ def _given_mention(row: ReportRow) -> Mention:
     status = next((status for status in STATUSES if status == row.status.lower()), None)
     if status is None:
         raise CaseError("STATUS_UNKNOWN", f"the status is none of {', '.join(STATUSES)}", _STEP)
-    return Mention(status, parse_segments(row.segments), 0, 0, "given+given")
+    return Mention(status, parse_segments(row.segments), 0, 0, _GIVEN)
 
 
 def _decide(mentions: tuple[Mention, ...] | CaseError) -> tuple[int, ...] | CaseError:
@@ -177,8 +189,15 @@ def _decide_all(
 ) -> dict[str, tuple[int, ...] | CaseError]:
     """Return the segments of each id, or why there are none, in the order of ids."""
     decisions: dict[str, list[tuple[int, ...] | CaseError]] = {}
+    given: dict[str, tuple[Mention, ...]] = {}
     for written, mentions in read:
-        decisions.setdefault(canonical(written), []).append(_decide(mentions))
+        name = canonical(written)
+        if isinstance(mentions, tuple) and mentions and mentions[0].rule == _GIVEN:
+            given[name] = (*given.get(name, ()), *mentions)
+        else:
+            decisions.setdefault(name, []).append(_decide(mentions))
+    for name, mentions in given.items():
+        decisions.setdefault(name, []).append(_decide(mentions))
     return {name: _unite(decisions[name]) for name in sorted(decisions)}
 
 
@@ -196,6 +215,8 @@ def _unite(decisions: Sequence[tuple[int, ...] | CaseError]) -> tuple[int, ...] 
 
 def _is_open(mention: Mention, segments: Sequence[int], mentions: Sequence[Mention]) -> bool:
     """Tell whether a mention leaves open what is in segments that are not known to hold a tumor."""
+    if mention.rule == LIMITED:
+        return not segments
     if mention.status == "uncertain":
         return not mention.segments or not set(mention.segments) <= set(segments)
     if not mention.sound:

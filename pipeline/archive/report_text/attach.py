@@ -109,6 +109,27 @@ def attach_place(
         best.places.append(place)
 
 
+def find_own(
+    place: Place, findings: Sequence[Finding], cues: Sequence[Cue], lower: str, language: Language
+) -> Finding | None:
+    """Return the finding of a place that a sentence denies or excepts by itself; None if it belongs to another.
+
+    `metastasis in segment 7, not in segment 3` denies one in segment 3; `no metastasis apart from segment 6` names one.
+    """
+    before = [finding for finding in findings if finding.end <= place.start]
+    behind = [finding for finding in findings if finding.start >= place.end]
+    if not before or (behind and "," not in lower[place.end : behind[0].start]):
+        return None
+    cue = next((cue for cue in reversed(cues) if cue.end <= place.start), None)
+    if cue is None or before[-1].end > cue.start or not language.into_pattern.fullmatch(lower, cue.end, place.start):
+        return None
+    if cue.kind == "negation_before":
+        return Finding(place.start, place.start, "generic", negated=True, places=[place])
+    if cue.kind == "boundary" and before[-1].negated:
+        return Finding(place.start, place.start, "generic", places=[place])
+    return None
+
+
 def attach_organ(organ: Cue, findings: Sequence[Finding], lower: str) -> None:
     """Give an organ to the nearest finding; in a list of organs each goes to the same finding."""
     told = [finding for finding in findings if finding.kind != "neutral"]
@@ -137,12 +158,13 @@ def _cost(
     low, high = (place.end, finding.start) if right else (finding.end, place.start)
     between = without_places(lower, low, high, places)
     cost = _NEUTRAL * (finding.kind == "neutral")
-    if not between.strip():
-        return cost
-    cost += len(between.split()) + _COMMA * between.count(",") + _AND * len(conjunction.findall(between))
-    cost += _BOUNDARY * sum(cue.kind == "boundary" and low <= cue.start < high for cue in cues)
     before = lower[max(0, place.start - 40) : place.start]
     leans_left = preposition.search(before) is not None and fronted.search(before) is None
+    if not between.strip():
+        verb = right and language.treated_pattern.match(lower, finding.start) is not None
+        return cost + _WRONG_SIDE * (leans_left and verb)
+    cost += len(between.split()) + _COMMA * between.count(",") + _AND * len(conjunction.findall(between))
+    cost += _BOUNDARY * sum(cue.kind == "boundary" and low <= cue.start < high for cue in cues)
     return cost + _WRONG_SIDE * (leans_left == right)
 
 

@@ -48,7 +48,7 @@ _SHORT_ORDINALS = ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th")
 
 ENGLISH = Language(
     triggers=entries(
-        "liver; hepat; seg; lob; hcc; caud; quadra; couinaud; dome; sect; sg; vi/; i/v; iii",
+        "liver; hepat; seg; lob; hcc; caud; quadra; couinaud; dome; sect; sg; vi/; i/v; iii; organs",
         "leber; h\u00edgado; fegato",
     ),
     short_triggers=entries(r"s[1-8]; 4[ab]; iv[ab]"),
@@ -87,6 +87,26 @@ ENGLISH = Language(
     apposition_breaks=frozenset(("and", "with", "no")),
     reason_words=frozenset(("for", "of", "to")),
     apart_words=r"and|with|plus|;|but",
+    more_words=(
+        r"new|newly|enlarging|growing|increasing|progressive|progressing|other|additional|further|more|else|larger"
+    ),
+    same_subject=(
+        r"which|that|it|they|is|are|was|were|has|have|had|can|could|now|today|currently|no|not|previously|formerly"
+        r"|seen|noted|described|reported|known|measuring|located|involving|[\divx]+[ab]?|segm?\w*|in|on|of|at|and|or"
+    ),
+    finite_verbs=r"is|are|was|were|has|have|had|can|could|cannot",
+    unseen="not",
+    naming_words=(
+        r"simple|typical|atypical|classic|benign|cavernous|giant|focal|stable|unchanged|likely|probably|probable|known"
+        r"|most|favou?red|presumably|subcapsular|flash-filling"
+    ),
+    diffuse=r"steato|fat",
+    treated_words=r"treated|ablated|resected|excised|emboli[sz]ed|removed",
+    into_words=(
+        r"(?:(?:extension|involvement|invasion|infiltration|spread|extending|reaching)\s+)?(?:in|into|to|of|within)?"
+        r"\s*(?:the\s+)?"
+    ),
+    spared_words=r"(?:is|are|appears?|remains?)?\s*(?:free|clear|normal|spared|unremarkable|uninvolved|not|shows?\s+no)",
     fresh_start=(
         r"(?:,|\band)\s+(?:(?:an?|the|there|with|now|new)|\d+(?:\.\d+)?\s*-?\s*(?:mm|cm|x))(?!\w)|\bwith (?:an?|new)\b"
     ),

@@ -20,7 +20,9 @@ CUES = {
         r"not (?:\w+ )?(?:changed|enlarged|increased); no doubt",
         rf"(?:prior|previous|old|outside|last) (?:\w+ ){{0,2}}{_STUDY}",
         r"(?:un)?resectable; central scar",
-        rf"not (?:\w+ly )?{_SEEN} (?:previously|before|on (?:the )?(?:prior|previous))",
+        rf"not (?:\w+ly )?{_SEEN} (?:previously|before|in \d{{4}}|on (?:the |an? )?(?:prior|previous|earlier|old))",
+        rf"not (?:\w+ly )?{_SEEN} on (?:the )?{_STUDY} (?:of|from|dated|in) \w+",
+        rf"(?:previously|formerly) not (?:\w+ly )?{_SEEN}",
         r"(?:planned|scheduled|considered|candidate|referred|amenable|evaluat\w+) (?:for|to) \w+",
         r"tumou?r (?:board|markers?|thrombus); hepatic (?:flexure|hilum); fat(?:ty)? liver; gall ?bladder fossa",
         r"(?:liver|hepatic|renal|kidney|lung|heart|artery|joint|dis[ck]|degenerative|vascular|polycystic) disease",
@@ -37,6 +39,15 @@ CUES = {
         r"of (?:uncertain|unclear|indeterminate|unknown|doubtful) (?:\w+ )?(?:significance|etiology|nature|origin)",
         r"(?:needs|requires|warrants?) further (?:characteri[sz]ation|evaluation|work-?up)",
     ),
+    "limited": entries(
+        rf"(?:evaluation|assessment|visuali[sz]ation|sensitivity|detection|{_STUDY})"
+        r"(?= (?:[\w-]+ ){0,8}?(?:limited|degraded|suboptimal|compromised|impaired|hampered|non-?diagnostic))",
+        r"(?:limited|suboptimal|poor|degraded|inadequate|incomplete|restricted)"
+        r" (?:\w+ )?(?:evaluation|assessment|visuali[sz]ation|examination|study)",
+        r"limit(?:s|ed|ing) (?:the )?(?:evaluation|assessment|visuali[sz]ation|sensitivity|detection)",
+        r"(?:non-contrast|noncontrast|unenhanced) (?:study|ct|scan|exam\w*|technique); obscur(?:ed|es|ing)",
+        r"within (?:the )?limit(?:s|ations) of (?=this|the|an?|non|un); (?:may|might|could) be (?:missed|overlooked)",
+    ),
     "negation_after": entries(
         r"(?:resolved|disappeared|vanished); no longer",
         rf"not (?:\w+ly )?{_SEEN}",
@@ -48,6 +59,7 @@ CUES = {
         r"question(?:able|ed)?; equivocal; indeterminate; inconclusive; in-conclusive; nonspecific; non-specific",
         r"doubtful; uncertain; unclear; differential",
         r"(?:may|might|could|can) (?:\w+ly )?(?:represent|be|reflect|indicate|correspond)",
+        r"not (?:definite|clear|certain|necessari|entire)\w*; atypical (?:for|of)",
     ),
     "leaning": entries(
         r"probabl[ey]; (?:un)?likely; presum\w+; favou?r(?:s|ed|ing)?",
@@ -59,12 +71,13 @@ CUES = {
         r"(?:hemi|bi|tri)?(?:hepatect|segmentect|sectionect|lobect|metastasect|sectorect)om(?:y|ies)",
         r"(?:cryo|thermo)?ablat(?:ed|ions?); rfa; mwa; tace; (?:chemo|radio)?emboli[sz](?:ed|ations?); y-90; y90",
         r"sirt; excis(?:ed|ions?); (?:has|have) been removed; treatment (?:zone|cavity|site); transplant\w*",
-        rf"treated(?= (?:\w+ )?{_LESION})",
+        rf"treated(?= (?:\w+ ){{0,3}}{_LESION}| (?:with|by))",
     ),
     "normal": entries(
         r"unremarkable",
         r"normal(?! (?:in )?(?:size|contour|caliber|morphology|course|attenuation|variant|limits for)); clear",
-        r"within normal limits; disease[- ]free; free of (?:\w+ )?disease; spared; uninvolved; not involved",
+        r"within normal limits; disease[- ]free; free of (?:\w+ )?disease; uninvolved; not involved",
+        r"spar(?:ed|ing)(?: of)?; free(?! (?:of|from|air|fluid|edge))",
     ),
     "negation_before": entries(
         r"no(?!\.); without; w/o; absen(?:ce|t)(?: of)?; negative for; free (?:of|from); lack(?:s|ing)? (?:of )?",
@@ -106,19 +119,28 @@ CUES = {
         r"characteristic\w*; diagnostic; pathognomonic; suspicious; concerning; worrisome; suspected; suspicion",
         r"is(?: an?)?; are; was; were; appear\w*; reflect\w*; correspond\w*; known to be; proven",
     ),
+    "elsewhere": entries(
+        r"(?:the )?known; mri?; pet; ultrasound; sonograph\w+",
+    ),
+    "partitive": entries(
+        r"(?:some|most|many|several|one|two|three|majority|part|half) of (?:which|them|these|those|the); majority",
+    ),
     "doubtful": entries(
         r"lr[- ]?[34]; lr[34]; li-?rads[- ]?(?:category )?[34]; dysplastic nodules?; pseudo-?lesions?",
+    ),
+    "background": entries(
+        r"perfusion\w*(?: \w+)?; (?:arterio\w+ )?shunt\w*; ha?ematomas?; lacerations?; contusions?; scar",
+        r"calcifications?; granulom\w+; art[ei]facts?",
     ),
     "benign": entries(
         r"(?:micro|macro)?cyst(?:s|ic (?:lesions?|foc(?:us|i)|structures?|change))?; ha?emangiomas?; fnh",
         r"hydatid\w*; focal nodular hyperplasia",
         r"(?:focal|geographic|patchy) (?:\w+ )?fat\w*(?: \w+tion| sparing| change)?; steato\w*",
         r"(?:angiomyo)?lipomas?; fat(?:ty)? (?:infiltrat\w+|change|deposit\w*|spar\w+|replacement); abscess(?:es)?",
-        r"(?:cyst)?adenomas?; hamartomas?; von meyenburg; granulom\w+; calcifications?; thad; thid; bilomas?",
+        r"(?:cyst)?adenomas?; hamartomas?; von meyenburg; thad; thid; bilomas?",
         r"infarct\w*; echinococc\w*; transient hepatic (?:attenuation|intensity) differences?",
-        r"perfusion\w*(?: \w+)?; (?:arterio\w+ )?shunt\w*; ha?ematomas?; lacerations?; contusions?",
-        r"benign(?:[- ]appearing)?; regenerative nodules?; scar; peliosis; lr[- ]?[12]; lr[12]",
-        r"li-?rads[- ]?(?:category )?[12]; confluent fibrosis; phlegmon; art[ei]facts?; pseudomass",
+        r"benign(?:[- ]appearing)?; regenerative nodules?; peliosis; lr[- ]?[12]; lr[12]",
+        r"li-?rads[- ]?(?:category )?[12]; confluent fibrosis; phlegmon; pseudomass",
     ),
     "neutral": entries(
         r"(?:bile|biliary|hepatic|pancreatic|common) ducts?; ducts?; ductal; biliary (?:dilat\w+|tree|stents?)",
@@ -141,11 +163,11 @@ CUES = {
         r"spin(?:e|al); sacr(?:um|al); vertebra\w*; lumbar; cervical; coccy\w+; [lt]\d{1,2}; dis[ck]s?; nerves?",
         r"ribs?; bon(?:e|es|y); osseous; skelet\w+; iliac; femor\w+; bowel; colon\w*; colorectal; rect(?:um|al)",
         r"sigmoid; jejun\w+; ile(?:um|al); duoden\w+; ca?ec(?:um|al); append\w+; intestin\w+; foraminal",
-        r"radicul\w+; dermatom\w*; st[- ]segments?; urethr\w+; ureter\w*",
+        r"radicul\w+; dermatom\w*; st[- ]segments?; urethr\w+; ureter\w*; lytic; sclerotic; fractur\w+",
     ),
     "malignant": entries(
-        r"hcc; hepatocellular(?: carcinomas?)?; hepatomas?; (?:adeno|cholangio|hepato)?carcinom\w+; metasta\w+",
-        r"mets?; crlm; malignan\w+; neoplas\w+; lymphom\w+; (?:angio|leiomyo)?sarcomas?",
+        r"hcc; hepatocellular(?: carcinomas?)?; hepatomas?; (?:(?:cyst)?adeno|cholangio|hepato)?carcinom\w+",
+        r"metasta\w+; mets?; crlm; malignan\w+; neoplas\w+; lymphom\w+; (?:angio|leiomyo)?sarcomas?",
         r"(?:hepato|neuro)blastomas?; cancers?; melanoma; lr[- ]?(?:5|m|tiv); lr(?:5|m)",
         r"li-?rads[- ]?(?:category )?(?:5|m|tiv); recurrences?",
         r"(?:metastatic|residual|recurrent|malignant|tumou?r) (?:disease|deposits?|implants?)",
@@ -158,7 +180,7 @@ CUES = {
         r"disease; abnormalit\w+; raumforderung\w*; herde?",
     ),
     "liver": entries(
-        r"(?:intra)?hepatic; livers?; leber\w*; h[i\u00ed]gado; fegato",
+        r"(?:intra)?hepatic; livers?; (?:solid|visceral|abdominal) organs; leber\w*; h[i\u00ed]gado; fegato",
     ),
 }
 """Patterns of every kind of `CUE_ORDER`."""

@@ -10,6 +10,10 @@ from pipeline.archive.report_text.language import FINDINGS, Language
 from pipeline.archive.report_text.places import Place
 from pipeline.archive.report_text.words import Cue
 
+_IN_BRACKETS = re.compile(r"\([^()]*\)")
+_LISTED = re.compile(r"[\s,]*(?:or|and|and/or)?\s*")
+"""What stands between the findings of a list."""
+
 
 @dataclass(eq=False)
 class Finding:
@@ -20,6 +24,7 @@ class Finding:
         end: Offset behind its last character.
         kind: One of `FINDINGS`, or `size` for a measurement without a noun.
         negated: It is said not to be there.
+        relative: It is only said that there are not more of it, or no new ones.
         doubted: It is said to be perhaps there.
         unsettled: It is said that nobody can tell what it is.
         past: It is said to have been there.
@@ -33,6 +38,7 @@ class Finding:
     end: int
     kind: str
     negated: bool = False
+    relative: bool = False
     doubted: bool = False
     unsettled: bool = False
     past: bool = False
@@ -78,7 +84,7 @@ def _side_by_side(lower: str, end: int, start: int) -> bool:
 
 def _joint_kind(first: str, second: str) -> str:
     """Return the kind of two findings that stand side by side."""
-    order = ("treatment", "benign", "doubtful", "malignant", "generic", "normal")
+    order = ("treatment", "benign", "background", "doubtful", "malignant", "generic", "normal")
     return min(first, second, key=order.index)
 
 
@@ -86,17 +92,17 @@ def mark_findings(lower: str, cues: Sequence[Cue], findings: Sequence[Finding], 
     """Set the flags of findings from the cues before and behind them.
 
     A negation holds to the end of its clause: a boundary word, a colon, or an article or number that starts afresh
-    behind a comma or `and`. A doubt holds for the next finding, and on through `or`. A word of the past holds until a
-    word of the present; `previous` does not count where the sentence goes on to say what the finding is like now.
+    behind a comma or `and`. What is denied of a finding known from elsewhere is in doubt. A doubt holds for the next
+    finding, and on through `or`. A word of the past holds until a word of the present; `previous` does not count where
+    the sentence goes on to say what the finding is like now.
     Cues that stand behind hold for the findings of their clause so far.
     """
     lasts = any(cue.kind == "persistent" for cue in cues)
     for cue in cues:
         if cue.kind.endswith("_after"):
-            _mark_before(lower, cue, cues, findings)
+            _mark_before(lower, cue, cues, findings, language)
         elif cue.kind == "negation_before":
-            for finding in _following(lower, cue, cues, findings, ("boundary",), language.fresh_pattern):
-                finding.negated = True
+            _mark_negated(lower, cue, cues, findings, language)
         elif cue.kind == "past" or (cue.kind == "earlier" and not lasts):
             stops = ("boundary", "active", "persistent")
             for finding in _following(lower, cue, cues, findings, stops, language.fresh_pattern):
@@ -105,10 +111,24 @@ def mark_findings(lower: str, cues: Sequence[Cue], findings: Sequence[Finding], 
             for finding in _following(lower, cue, cues, findings, ("boundary",))[:1]:
                 finding.active = True
         elif cue.kind in ("doubt_before", "leaning"):
-            _mark_doubt(lower, cue, cues, findings)
+            _mark_doubt(lower, cue, cues, findings, language)
 
 
-def _mark_doubt(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Finding]) -> None:
+def _mark_negated(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Finding], language: Language) -> None:
+    """Negate what follows a negation; a category behind another denial stays: `without washout, LR-4`."""
+    met = False
+    for finding in _following(lower, cue, cues, findings, ("boundary",), language.fresh_pattern):
+        if finding.kind == "doubtful" and not met and "," in lower[cue.end : finding.start]:
+            continue
+        met = True
+        if any(other.kind == "elsewhere" and cue.end + 1 < other.start < finding.start for other in cues):
+            finding.doubted = finding.unsettled = True
+            continue
+        finding.negated = True
+        finding.relative = language.more_pattern.search(lower, cue.end, finding.start) is not None
+
+
+def _mark_doubt(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Finding], language: Language) -> None:
     """Doubt the next finding, or where none follows, the one before: `is indeterminate`."""
     following = _following(lower, cue, cues, findings, ("boundary",))
     for previous, finding in zip([None, *following], following, strict=False):
@@ -117,23 +137,56 @@ def _mark_doubt(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Fi
         finding.doubted = True
         finding.unsettled = finding.unsettled or cue.kind == "doubt_before"
     if not following:
-        _mark_before(lower, cue, cues, findings)
+        _mark_before(lower, cue, cues, findings, language)
 
 
-def _mark_before(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Finding]) -> None:
-    """Apply a cue to what is before it: a doubt to the last finding, a negation to those of its clause.
+def _mark_before(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Finding], language: Language) -> None:
+    """Apply a cue to what is before it: a doubt to the last finding, a negation to those that it tells of.
 
     `no longer` may stand before its finding: where none is before it, it holds for those behind.
     """
     begin = max((other.end for other in cues if other.kind == "boundary" and other.end <= cue.start), default=0)
-    before = [finding for finding in findings if finding.start < cue.start and finding.kind != "neutral"]
+    before = [finding for finding in findings if finding.start < cue.start]
     clause = [finding for finding in before if finding.start >= begin]
     if cue.kind == "negation_after":
-        for finding in clause or _following(lower, cue, cues, findings, ("boundary",)):
-            finding.negated = True
-    for finding in before[-1:] if cue.kind != "negation_after" else ():
+        known = any(other.kind == "elsewhere" and begin <= other.start < cue.start for other in cues)
+        unseen = known and language.unseen_pattern.match(lower, cue.start) is not None
+        told = _told_of(lower, cue, clause, language)
+        for finding in told if clause else _following(lower, cue, cues, findings, ("boundary",)):
+            finding.negated = not unseen
+            finding.doubted = finding.unsettled = unseen or finding.unsettled
+        return
+    for finding in [finding for finding in before if finding.kind != "neutral"][-1:]:
         finding.doubted = True
         finding.unsettled = finding.unsettled or cue.kind != "leaning"
+
+
+def _told_of(lower: str, cue: Cue, clause: Sequence[Finding], language: Language) -> list[Finding]:
+    """Return the findings of a clause that a negation behind them denies.
+
+    Not what the clause has left for something else: in `mass in segment 6, ascites has resolved` there is a mass.
+    """
+    told: list[Finding] = []
+    end = cue.start
+    for finding in reversed(clause):
+        between = _IN_BRACKETS.sub("", lower[finding.end : end])
+        if told:
+            parted = not _LISTED.fullmatch(between) and ("," in between or ";" in between or "(" in between)
+        else:
+            parted = _is_parted(between, language)
+        if parted:
+            break
+        told.append(finding)
+        end = finding.start
+    return [finding for finding in told if finding.kind != "neutral"]
+
+
+def _is_parted(between: str, language: Language) -> bool:
+    """Tell whether a text turns to something else than the finding before it: `, ascites has`, `with a capsule`."""
+    return any(
+        parting["with"] is None or language.finite_pattern.search(between, parting.end()) is None
+        for parting in language.parting_pattern.finditer(between)
+    )
 
 
 def _following(

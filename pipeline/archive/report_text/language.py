@@ -15,9 +15,10 @@ from typing import Literal
 Coarseness = Literal[0, 1, 2, 3]
 """How closely a place is named: 0 a segment, 1 a section, 2 a lobe or the dome, 3 both lobes or the whole liver."""
 
-FINDINGS = ("malignant", "generic", "benign", "doubtful", "neutral", "treatment", "normal")
-"""Kinds of findings: a tumor by name; a lesion of unnamed nature; what is no tumor, or a benign one; a category that
-says "perhaps"; anatomy and changes that are none of these; surgery and ablation; the word that all is well."""
+FINDINGS = ("malignant", "generic", "benign", "background", "doubtful", "neutral", "treatment", "normal")
+"""Kinds of findings: a tumor by name; a lesion of unnamed nature; what is no tumor, or a benign one; what a lesion may
+turn out to be, but what by itself says nothing of tumors, such as an artifact; a category that says "perhaps"; anatomy
+and changes that are none of these; surgery and ablation; the word that all is well."""
 
 ORGANS = ("liver", "segmented_organ", "other_organ")
 """Organs: the liver; those that have numbered segments or levels too (lung, spine, bowel, coronaries); the rest."""
@@ -25,6 +26,7 @@ ORGANS = ("liver", "segmented_organ", "other_organ")
 CUE_ORDER = (
     "ignored",
     "doubt_after",
+    "limited",
     "negation_after",
     "doubt_before",
     "leaning",
@@ -40,7 +42,10 @@ CUE_ORDER = (
     "example",
     "versus",
     "link",
+    "elsewhere",
+    "partitive",
     "doubtful",
+    "background",
     "benign",
     "neutral",
     "other_organ",
@@ -52,7 +57,8 @@ CUE_ORDER = (
 """Every kind of cue, in the order in which they are tried at a word.
 
 `_before` cues bear on the findings that follow them, `_after` cues on those that precede. `leaning` is a doubt with a
-side: what is `likely a cyst` is taken for a cyst.
+side: what is `likely a cyst` is taken for a cyst. `limited` says that the liver could not be seen well, `elsewhere`
+that something is known from another examination, `partitive` that only a part of what stands before is meant.
 """
 
 
@@ -105,6 +111,15 @@ class Language:
         abbreviations: Words whose full stop ends no sentence.
         plural: End of a noun in the plural.
         apart_words: What stands between the statements on two organs.
+        more_words: Words behind a negation that deny only that there is more of something.
+        same_subject: First words of a part of a sentence that goes on about the finding before it.
+        finite_verbs: Verbs that have a subject.
+        unseen: How a negation begins that only tells what could be seen, not what is gone.
+        naming_words: Words before the name of a lesion: `lesion, simple cyst`.
+        diffuse: Benign findings that fill the liver, so that no lesion in it is one.
+        treated_words: Verbs of treatment: the place before them is the tumor's.
+        into_words: What may stand between a negation and a place that it denies by itself: `not in segment 3`.
+        spared_words: What behind a place says that nothing is there.
         apposition_breaks: Words behind which a second finding is no other name of the first.
         reason_words: First words between a treatment and what it was for.
         fresh_start: What begins a new statement behind a comma or `and`, where a negation ends.
@@ -135,6 +150,15 @@ class Language:
     abbreviations: frozenset[str]
     plural: str
     apart_words: str
+    more_words: str
+    same_subject: str
+    finite_verbs: str
+    unseen: str
+    naming_words: str
+    diffuse: str
+    treated_words: str
+    into_words: str
+    spared_words: str
     apposition_breaks: frozenset[str]
     reason_words: frozenset[str]
     fresh_start: str
@@ -165,6 +189,46 @@ class Language:
     def plural_pattern(self) -> re.Pattern[str]:
         """The pattern of the end of a noun in the plural."""
         return re.compile(self.plural)
+
+    @cached_property
+    def more_pattern(self) -> re.Pattern[str]:
+        """The pattern of words that deny only that there is more."""
+        return re.compile(rf"(?<!\w)(?:{self.more_words})(?!\w)")
+
+    @cached_property
+    def parting_pattern(self) -> re.Pattern[str]:
+        """The pattern of where a sentence turns from a finding to something else: `mass, fluid`, `mass with fluid`."""
+        return re.compile(rf"(?:(?:[,(;]\s*)?(?P<with>\bwith(?:out)?\b)|[,(;])\s*(?!(?:{self.same_subject})(?!\w))\w")
+
+    @cached_property
+    def finite_pattern(self) -> re.Pattern[str]:
+        """The pattern of verbs that have a subject."""
+        return re.compile(rf"(?<!\w)(?:{self.finite_verbs})(?!\w)")
+
+    @cached_property
+    def unseen_pattern(self) -> re.Pattern[str]:
+        """The pattern of the begin of a negation that tells only what could be seen."""
+        return re.compile(rf"(?:{self.unseen})(?!\w)")
+
+    @cached_property
+    def naming_pattern(self) -> re.Pattern[str]:
+        """The pattern of words before the name of a lesion."""
+        return re.compile(rf"\s*(?:(?:{self.naming_words})\s+)*")
+
+    @cached_property
+    def diffuse_pattern(self) -> re.Pattern[str]:
+        """The pattern of benign findings that fill the liver."""
+        return re.compile(rf"(?:{self.diffuse})")
+
+    @cached_property
+    def treated_pattern(self) -> re.Pattern[str]:
+        """The pattern of verbs of treatment."""
+        return re.compile(rf"(?:{self.treated_words})(?!\w)")
+
+    @cached_property
+    def into_pattern(self) -> re.Pattern[str]:
+        """The pattern of what may stand between a negation and its place."""
+        return re.compile(rf"\s*(?:{self.into_words})?\s*")
 
     @cached_property
     def primary_pattern(self) -> re.Pattern[str]:

@@ -55,6 +55,7 @@ class _Patterns(NamedTuple):
     damaged_item: re.Pattern[str]
     staging: re.Pattern[str]
     noun: re.Pattern[str]
+    spared: re.Pattern[str]
 
 
 @lru_cache(maxsize=8)
@@ -64,7 +65,8 @@ def _compile(language: Language) -> _Patterns:
     arabic = rf"\d{{1,3}}(?:\s?[a-d](?!\w)|(?!\w)){_MEASURE}"
     roman = r"[ivx]{1,5}(?:-?[ab])?(?!\w|\.\d)"
     item = rf"(?:(?P<arabic>{arabic})|(?P<roman>{roman})|(?P<word>(?:{words})(?!\w))|(?P<letter>[ab](?!\w)))"
-    between = rf"\s*(?:(?P<range>[-\u2013\u2014]|(?<=\s)(?:{language.range_words})(?=\s))|"
+    between = r"(?P<size>\s*[,(\[]?\s*\d[\d.,x\u00d7 ]*-?\s*(?:mm|cm)(?!\w)\s*[)\]]?)?"
+    between += rf"\s*(?:(?P<range>[-\u2013\u2014]|(?<=\s)(?:{language.range_words})(?=\s))|"
     between += rf"(?P<comma>,)?\s*(?P<slash>[/&+])?(?P<and>(?<=[\s,])(?:{language.and_words})(?=\s))?)\s*"
     number = rf"(?:{ordinals}|{roman}|[1-8](?=\s*/\s*[1-8]|(?<=/.)))"
     return _Patterns(
@@ -78,7 +80,7 @@ def _compile(language: Language) -> _Patterns:
             rf"(?:(?:hepatic|liver)\s+)?(?:{language.segment_word})(?!\w)"
         ),
         bare=re.compile(
-            rf"(?<!\w){language.bare_numeral_findings}\s+(?:in\s+)?(?=(?:[ivx]{{2,5}}(?!\w)|[ivx]+\s?[/,&]\s?[ivx]+(?!\w)))"
+            rf"(?<!\w){language.bare_numeral_findings}:?\s+(?:in\s+)?(?=(?:[ivx]{{2,5}}(?!\w)|[ivx]+\s?[/,&]\s?[ivx]+(?!\w)))"
             r"|(?<!\w)(?=(?:4|iv)[ab](?!\w))"
         ),
         item=re.compile(item),
@@ -90,6 +92,7 @@ def _compile(language: Language) -> _Patterns:
         ),
         staging=re.compile(rf"(?:{language.staging_words})\s*$"),
         noun=re.compile(r"\s+(?!(?:and|or|of|with|in|is|are|has|have|as|to|on|at)(?!\w))[a-z]"),
+        spared=re.compile(rf"\s+(?:{language.spared_words})(?!\w)"),
     )
 
 
@@ -167,7 +170,7 @@ def _list(lower: str, head: re.Match[str], end: int, grammar: _Patterns, languag
     numbers, last, plural = [_value(item, language, 0)], item, head[0].rstrip(" -#:(").endswith("s")
     while (link := grammar.separator.match(lower, last.end(), end)) is not None and link.end() > last.end():
         item = grammar.item.match(lower, link.end(), end)
-        if item is None or not _continues(lower, link, item, last, plural, grammar):
+        if item is None or not _continues(lower, link, item, last, plural and not link["size"], grammar):
             break
         value = _value(item, language, numbers[-1])
         if link["range"] and not link["again"] and max(value, numbers[-1]) <= SEGMENT_COUNT:
@@ -184,7 +187,7 @@ def _continues(
     if not (link["range"] or link["slash"] or link["comma"] or link["and"]):
         return False
     if link["again"] or link["slash"]:
-        return True
+        return grammar.spared.match(lower, item.end()) is None
     if item.lastgroup == "letter":
         return bool(link["and"]) and grammar.noun.match(lower, item.end()) is None
     if item.lastgroup != last.lastgroup:

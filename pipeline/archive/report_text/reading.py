@@ -6,12 +6,12 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from pipeline.archive.report_text.attach import attach_organ, attach_place, is_in_liver, named_organs
+from pipeline.archive.report_text.attach import attach_organ, attach_place, find_own, is_in_liver, named_organs
 from pipeline.archive.report_text.findings import Finding, find_findings, mark_findings
 from pipeline.archive.report_text.language import ORGANS, Language
 from pipeline.archive.report_text.places import Place, find_places
 from pipeline.archive.report_text.sentences import Sentence, split_sentences, to_lower
-from pipeline.archive.report_text.status import Mention, bare_mention, group_findings, judge
+from pipeline.archive.report_text.status import Mention, bare_mention, group_findings, judge, limited_mention
 from pipeline.archive.report_text.words import Cue, lexicon_of
 
 _SIZE = re.compile(r"\d+(?:[.,]\d+)?(?:\s*(?:x|\u00d7|by)\s*\d+(?:[.,]\d+)?)*\s*-?\s*(?:mm|cm)(?!\w)")
@@ -66,20 +66,33 @@ def _read_sentence(
         sizes = _SIZE.finditer(lower, sentence.start, sentence.end)
         findings = [Finding(size.start(), size.end(), "size") for size in sizes][:1]
     mark_findings(lower, cues, findings, language)
+    limits = _limits(cues, organs, sentence, topic)
     for place in places:
-        attach_place(place, findings, places, cues, lower, language)
+        own = find_own(place, findings, cues, lower, language)
+        if own is None:
+            attach_place(place, findings, places, cues, lower, language)
+        else:
+            findings = sorted((*findings, own), key=lambda finding: finding.start)
     for organ in organs:
         attach_organ(organ, findings, lower)
     for finding in findings:
         if _is_of_liver(finding.start, finding.end, lower, language):
             finding.organs.add("liver")
     if not findings:
-        return [bare_mention(place) for place in places]
+        return limits + [bare_mention(place) for place in places]
     mentions = (
         judge(group, sentence, cues, _topic_before(group[0], organs, "liver" if places else topic))
         for group in group_findings(findings, cues, lower, places, language)
     )
-    return [mention for mention in mentions if mention is not None]
+    return limits + [mention for mention in mentions if mention is not None]
+
+
+def _limits(cues: Sequence[Cue], organs: Sequence[Cue], sentence: Sentence, topic: str) -> list[Mention]:
+    """Return the doubt that a sentence casts on all that was not seen: `evaluation of the liver is limited`."""
+    if not (any(organ.kind == "liver" for organ in organs) or (topic == "liver" and not organs)):
+        return []
+    cue = next((cue for cue in cues if cue.kind == "limited"), None)
+    return [] if cue is None or sentence.section == "history" else [limited_mention(cue)]
 
 
 def _find_triggers(lower: str, language: Language) -> list[int]:

@@ -17,6 +17,10 @@ from pipeline.archive.report_text.words import Cue
 Status = Literal["present", "uncertain", "historical", "benign", "absent", "none"]
 STATUSES: tuple[Status, ...] = ("present", "uncertain", "historical", "benign", "absent", "none")
 """The strongest first. `none` is a place of which no tumor is told: a dilated duct, a segment that does not exist."""
+_DIFFERENT: tuple[set[str], ...] = ({"generic", "benign"}, {"generic", "background"})
+"""Kinds of which one says that there is a lesion, and the other that it is no tumor."""
+LIMITED = "liver+limited"
+"""Rule of a mention that casts doubt on a healthy liver only."""
 _EXACT = (0, 3)
 """Coarseness of places that another sentence does not narrow down: segments, and more than one lobe."""
 
@@ -88,6 +92,11 @@ def bare_mention(place: Place) -> Mention:
     return Mention(status, place.segments, place.start, place.end, f"{place.rule}+no_finding", True, place.sound)
 
 
+def limited_mention(cue: Cue) -> Mention:
+    """Return the mention of a sentence that says that the liver could not be seen well; its rule is `LIMITED`."""
+    return Mention("uncertain", (), cue.start, cue.end, LIMITED)
+
+
 def narrow(places: Sequence[Place], *, keep: bool) -> list[Place]:
     """Leave out a lobe or section that a closer name in it replaces: `right lobe, segment 6` is segment 6.
 
@@ -121,11 +130,13 @@ def _is_same(
     if "boundary" in kinds or "neutral" in (last.kind, finding.kind) or "normal" in (last.kind, finding.kind):
         return False
     placed = any(member.places for member in group)
+    if finding.organs - {"liver"} and not finding.places:
+        return False
     if "versus" in kinds and not (placed and finding.places) and not (last.negated and finding.negated):
-        finding.unsettled = finding.unsettled or {last.kind, finding.kind} == {"generic", "benign"}
+        finding.unsettled = finding.unsettled or {last.kind, finding.kind} in _DIFFERENT
         return True
     between = without_places(lower, last.end, finding.start, places)
-    if last.kind == "treatment" and not language.reason_words.isdisjoint(between.split()[:1]):
+    if last.kind == "treatment" and _is_reason(last, finding, lower, places, language):
         return True
     if finding.places or finding.negated or last.negated:
         return False
@@ -134,14 +145,47 @@ def _is_same(
     if finding.kind == "treatment":
         return placed and ("link" in kinds or language.apposition_breaks.isdisjoint(between.split()))
     if last.kind == "treatment":
+        return not between.strip()
+    named = _is_linked(last, finding, cues, lower, language) or _is_apposition(last, finding, lower, between, language)
+    finding.unsettled = finding.unsettled or (named and "partitive" in kinds)
+    return named
+
+
+def _is_reason(treatment: Finding, finding: Finding, lower: str, places: Sequence[Place], language: Language) -> bool:
+    """Tell whether a finding is what was treated: `resection of a tumor`, not `resection of segment 2, a tumor`."""
+    between = lower[treatment.end : finding.start]
+    first = between.split()[:1]
+    if language.reason_words.isdisjoint(first):
         return False
-    return not kinds.isdisjoint(("link", "doubt_before", "leaning")) or _is_apposition(finding, between, language)
+    behind = treatment.end + between.index(first[0]) + len(first[0])
+    placed = any(place.start >= behind and not lower[behind : place.start].strip() for place in places)
+    rest = without_places(lower, treatment.end, finding.start, places).split()[1:]
+    return not placed or not rest or rest[0] in language.reason_words
 
 
-def _is_apposition(finding: Finding, between: str, language: Language) -> bool:
-    """Tell whether a finding is a name of the one before it: `lesion (segment 6), cyst`, `lesion: metastasis`."""
-    parted = ":" in between or (finding.kind == "benign" and "," in between)
-    return parted and language.apposition_breaks.isdisjoint(between.split())
+def _is_linked(last: Finding, finding: Finding, cues: Sequence[Cue], lower: str, language: Language) -> bool:
+    """Tell whether a sentence says what a finding is: `lesion, likely a cyst`, not `lesion, there is a cyst`."""
+    inside = [cue for cue in cues if last.end <= cue.start < finding.start]
+    at = next((index for index, cue in enumerate(inside) if cue.kind in ("link", "doubt_before", "leaning")), None)
+    if at is None or any(cue.kind == "contact" for cue in inside[at:]):
+        return False
+    return language.fresh_pattern.search(lower, last.end, inside[at].start) is None
+
+
+def _is_apposition(last: Finding, finding: Finding, lower: str, between: str, language: Language) -> bool:
+    """Tell whether a finding is a name of the one before it: `lesion (segment 6), cyst`, `lesion: metastasis`.
+
+    Several cysts are no name of one lesion, and fat throughout the liver is a name of none. Where something else stands
+    before the name, nobody can tell: `mass in segment 6, hepatic cyst`.
+    """
+    if not language.apposition_breaks.isdisjoint(between.split()):
+        return False
+    if finding.kind != "benign" or "," not in between:
+        return ":" in between
+    if (finding.many and not last.many) or language.diffuse_pattern.match(lower, finding.start):
+        return False
+    finding.unsettled = language.naming_pattern.fullmatch(between.rpartition(",")[2]) is None
+    return True
 
 
 def _share_treated_places(groups: Sequence[Sequence[Finding]]) -> None:
@@ -163,11 +207,15 @@ def _status(group: Sequence[Finding], sentence: Sentence) -> tuple[Status, str]:
     kinds = {finding.kind for finding in group if not finding.negated}
     head = group[0]
     if all(finding.negated for finding in group):
+        if any(finding.relative for finding in group):
+            return "none", "no_more"
         return ("absent", "negated") if head.kind not in ("neutral", "normal") else ("none", "not_normal")
     if sentence.section == "history":
         return "historical", "history_section"
     if kinds <= {"neutral"}:
         return "none", "no_tumor"
+    if kinds == {"background"} and not any(place.coarseness == 0 for finding in group for place in finding.places):
+        return "none", "background"
     if kinds == {"normal"}:
         return "absent", "normal"
     if head.past and not head.active:
@@ -182,7 +230,7 @@ def _tumor_status(group: Sequence[Finding], kinds: set[str]) -> tuple[Status, st
     malignant = "malignant" in kinds
     if any(finding.unsettled for finding in group):
         return "uncertain", "unsettled"
-    if "benign" in kinds:
+    if not kinds.isdisjoint(("benign", "background")):
         return ("uncertain", "either") if malignant else ("benign", "benign")
     if "doubtful" in kinds or any(finding.doubted for finding in group):
         return "uncertain", "doubted"
