@@ -1,6 +1,7 @@
 """Tables of hand-made results: each figure can be checked by head."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,14 @@ from pipeline.reproduce.figures import (
     measure_pseudo_masks,
 )
 from pipeline.reproduce.page import format_section, replace_section, require_section
-from pipeline.reproduce.results import describe_case, explain_stale, format_result, read_result, write_result
+from pipeline.reproduce.results import (
+    describe_case,
+    describe_project,
+    explain_stale,
+    format_result,
+    read_result,
+    write_result,
+)
 from pipeline.reproduce.tables import (
     format_cases,
     format_false_positives,
@@ -192,6 +200,23 @@ def test_setting_that_the_result_does_not_know_was_at_its_default():
     assert explain_stale(result, settings, None) == ""
     settings["teacher"]["grid"]["width"] = 8
     assert explain_stale(result, settings, None) == "made with teacher.grid.width = 320, now it is 8"
+
+
+def test_a_result_names_the_commit_of_the_code(tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    assert list(describe_project(package)) == ["version"]
+    identity = ("-c", "user.name=n", "-c", "user.email=e")
+    (package / "code.py").write_text("1")
+    (tmp_path / "results.md").write_text("1")
+    for command in (("init", "-q"), ("add", "."), (*identity, "commit", "-q", "-m", "m")):
+        subprocess.run(("git", *command), cwd=tmp_path, check=True)
+    clean = describe_project(package)["commit"]
+    assert len(clean) == 12
+    (tmp_path / "results.md").write_text("2")
+    assert describe_project(package)["commit"] == clean
+    (package / "code.py").write_text("2")
+    assert describe_project(package)["commit"] == f"{clean}-dirty"
 
 
 def test_case_is_described_by_counts():

@@ -129,16 +129,27 @@ def read_seconds(run: RunFolder, steps: Iterable[str]) -> dict[str, float]:
     return {step: run.read_json(*path)["seconds"] for step, path in reports.items() if run.exists(*path)}
 
 
-def describe_project() -> dict[str, str]:
-    """Return the version and, in a clone, the commit, which ends in `-dirty` where files differ from it."""
-    command = ("git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12")
-    folder = Path(pipeline.__file__).parent
+def describe_project(folder: Path = Path(pipeline.__file__).parent) -> dict[str, str]:
+    """Return the version and, in a clone, the commit, which ends in `-dirty` where the package differs from it.
+
+    Results and tables, which a comparison writes into the clone as it goes, are no part of the package.
+
+    Args:
+        folder: The package's folder.
+    """
+    described = {"version": pipeline.__version__}
     try:
-        found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return {"version": pipeline.__version__}
-    commit = found.stdout.strip()
-    return {"version": pipeline.__version__} | ({"commit": commit} if found.returncode == 0 and commit else {})
+        commit = _git(folder, "rev-parse", "--short=12", "HEAD")
+        changed = _git(folder, "diff", "--name-only", "HEAD", "--", ".")
+    except (OSError, subprocess.SubprocessError):
+        return described
+    return described | {"commit": f"{commit}-dirty" if changed else commit}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """Return what git says in a folder."""
+    found = subprocess.run(("git", *arguments), cwd=folder, capture_output=True, text=True, check=True, timeout=30)
+    return found.stdout.strip()
 
 
 def assemble(
