@@ -20,7 +20,7 @@ from pipeline.errors import RefusedInputError
 from pipeline.phantom_archive.faults import FAULTS, Fault
 from pipeline.phantom_archive.masks import make_segmentation
 from pipeline.run_folder import RunFolder
-from pipeline.slabs import read_volume_rows
+from pipeline.slabs import read_slices, read_volume_rows
 from tests.archive_cases import zip_folder
 from tests.dicom_archive_cases import (
     CANARY,
@@ -153,6 +153,22 @@ def test_82_a_second_run_does_only_what_is_new_and_says_so(hospital, tmp_path):
     (root / "key").write_text("another key, long enough")
     with pytest.raises(RefusedInputError, match="another key"):
         ingest.main(config)
+
+
+def test_a_mended_couinaud_map_is_read_again(ray_cluster, tmp_path):
+    """A map without segments 5 to 8 gets them; nothing else of the volume changes."""
+    slices = make_series()
+    save(slices, tmp_path / "archive")
+    config = configure(tmp_path, tmp_path / "run")
+    write_mask(tmp_path / "masks", series_uid(slices))
+    write_labels(tmp_path / "labels.csv", [(series_uid(slices), "1")])
+    run = RunFolder(config.run)
+    for last, changed in ((4, 0), (8, 1)):
+        write_map(tmp_path / "maps", series_uid(slices), last)
+        assert ingest.main(config) == 0
+        assert _changes(run)["changed"] == changed
+        (volume,) = read_volume_rows(run)
+        assert read_slices(run, "slices", volume, config.grid.slab_length, 0, 99)["couinaud_map"].max() == last
 
 
 def _changes(run):

@@ -167,7 +167,7 @@ def _candidates(
     items, states = [], {state.name: state for state in found.states}
     for volume in answer["volumes"]:
         names = (key.volume_id(found.series, volume["name"]), found.series, found.accessions)
-        mask = masks.find(*names, match.liver_mask(found.series))
+        mask, couinaud_map = masks.find(*names, match.liver_mask(found.series)), masks.find_map(*names)
         files = [states[name] for name in {name for name, _ in volume["slices"]}]
         item = Candidate(
             volume_id=names[0],
@@ -176,8 +176,8 @@ def _candidates(
             slices=volume["slices"],
             step_mm=volume["step_mm"],
             mask=mask.place,
-            couinaud_map=masks.find_map(*names),
-            input_hash=input_hash([*files, *mask.states]),
+            couinaud_map=couinaud_map.place,
+            input_hash=input_hash([*files, *mask.states, *couinaud_map.states]),
         )
         items.append(item)
     return items

@@ -1,7 +1,7 @@
 """What a run folder remembers of an archive, so that a later run does only what is new and says what changed.
 
-A case's input is told by sizes and modification times (in a zip: CRCs) of its files and mask, and by its label. Ids and
-hashes are all that is kept.
+A case's input is told by sizes and modification times (in a zip: CRCs) of its files, mask and Couinaud map, and by its
+label. Ids and hashes are all that is kept.
 """
 
 from __future__ import annotations

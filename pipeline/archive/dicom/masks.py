@@ -26,10 +26,10 @@ SUFFIXES = (".nii.gz", ".dcm")
 
 @dataclass(frozen=True)
 class Mask:
-    """A mask of one series.
+    """A mask or Couinaud map of one series.
 
     Args:
-        place: Where it lies, packed; empty if there is none.
+        place: Where it lies: packed, for a map its path; empty if there is none.
         states: Its files.
     """
 
@@ -78,10 +78,11 @@ class MaskIndex:
             return Mask(pack_json(["tree", state.name]), (state,))
         return _organs_mask(*self._organs[series]) if series in self._organs else Mask()
 
-    def find_map(self, volume_id: str, series: str, accessions: Iterable[str]) -> str:
-        """Return the path of a Couinaud map; empty if there is none."""
+    def find_map(self, volume_id: str, series: str, accessions: Iterable[str]) -> Mask:
+        """Return the Couinaud map of a series, perhaps none; arguments as in `find`."""
         keys = (volume_id, series, *sorted(accessions))
-        return next((self._maps[key] for key in keys if key in self._maps), "")
+        path = next((self._maps[key] for key in keys if key in self._maps), "")
+        return Mask(path, (_file_state(path),)) if path else Mask()
 
     def _named_mask(self, named: str) -> Mask:
         """Return a series of mask slices, or a file that lies in one of the folders, whatever its name says."""
@@ -119,8 +120,13 @@ def find_organs(inventory: Inventory) -> dict[str, tuple[FoundSeries, list[Found
 
 def _file_mask(path: str) -> Mask:
     """Return a mask that is a file of its own."""
+    return Mask(pack_json(["file", path]), (_file_state(path),))
+
+
+def _file_state(path: str) -> FileState:
+    """Return what tells a changed file from an unchanged one."""
     status = Path(path).stat()
-    return Mask(pack_json(["file", path]), (FileState(path, status.st_size, status.st_mtime_ns),))
+    return FileState(path, status.st_size, status.st_mtime_ns)
 
 
 def _organs_mask(liver: FoundSeries, tumors: Sequence[FoundSeries]) -> Mask:
