@@ -171,6 +171,27 @@ def test_a_mended_couinaud_map_is_read_again(ray_cluster, tmp_path):
         assert read_slices(run, "slices", volume, config.grid.slab_length, 0, 99)["couinaud_map"].max() == last
 
 
+def test_phases_of_one_series_go_with_its_label_and_its_geometry(ray_cluster, tmp_path):
+    """Of three labeled series one loses its label, and one, which holds two phases as well, a position of both."""
+    rows, two_phases = [], FAULTS["12_TWO_PHASES_BY_NUMBER"]
+    for number, (name, fault) in enumerate({"plain": SOUND, "unlabeled": two_phases, "cut": two_phases}.items()):
+        add(tmp_path, rows, make_series(make_ct(number), patient=number), name, fault=fault)
+    write_labels(tmp_path / "labels.csv", rows)
+    config = configure(tmp_path, tmp_path / "run")
+    run = RunFolder(config.run)
+    assert ingest.main(config) == 0
+    assert _changes(run)["new"] == 3
+
+    write_labels(tmp_path / "labels.csv", [rows[0], rows[2]])
+    for file in sorted((tmp_path / "archive" / "cut").iterdir())[10:12]:
+        file.unlink()
+    assert ingest.main(config) == 3
+    assert _changes(run) == {"new": 0, "changed": 0, "unchanged": 1, "replaced": 2, "gone": 0}
+    plain = SiteKey(KEY.encode()).volume_id(hash_text(rows[0][0]))
+    assert run.names("volumes") == [f"{plain}.parquet"]
+    assert run.names("slices") == [plain]
+
+
 def _changes(run):
     return run.read_json("reports", "ingest.json")["archive"]["changes"]
 

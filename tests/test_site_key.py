@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.archive.site_key import KEY_VARIABLE, SiteKey, default_key_file, load_site_key
+from pipeline.archive.site_key import KEY_VARIABLE, SiteKey, default_key_file, load_site_key, series_id
 from pipeline.archive.volume_ids import is_safe_id
 from pipeline.errors import RefusedInputError
 
@@ -21,6 +21,7 @@ def test_ids_depend_on_key_series_and_part():
     assert len(set(ids)) == 4
     assert all(is_safe_id(item) for item in ids)
     assert ids[2].startswith(ids[0] + "-")
+    assert [series_id(item) for item in ids[:3]] == [ids[0], ids[1], ids[0]]
     assert one.volume_id("s") == SiteKey(b"a" * 32).volume_id("s")
     assert one.fingerprint != other.fingerprint
 

@@ -54,6 +54,16 @@ class SiteKey:
         return hmac.new(self._key, data, hashlib.sha256).hexdigest()[:_ID_DIGITS]
 
 
+def series_id(volume_id: str) -> str:
+    """Return the id of the series that a volume is, or is a part of.
+
+    Example:
+        >>> series_id("ct-0123-45"), series_id("ct-0123")
+        ('ct-0123', 'ct-0123')
+    """
+    return "-".join(volume_id.split("-")[:2])
+
+
 def load_site_key(setting: str) -> SiteKey:
     """Return the key that a setting names.
 

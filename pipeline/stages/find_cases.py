@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from pipeline.archive.labels import StudyLabel, VolumeLabel, read_study_labels, 
 from pipeline.archive.quarantine import Rejection, read_rejections, remove_rejection
 from pipeline.archive.report_table import find_columns, find_study_key, read_report_rows
 from pipeline.archive.reports import label_studies
-from pipeline.archive.site_key import load_site_key
+from pipeline.archive.site_key import load_site_key, series_id
 from pipeline.config import PipelineConfig, SourceConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
@@ -66,9 +65,8 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
     selection = select(matches, candidates, inventory, key, masks_required=not config.source.liver_network)
     if config.source.reidentification:
         write_identifiers(config.source.reidentification, run, identifiers)
-    known = {item.volume_id for item in chain.from_iterable(candidates.values())}
-    known |= {key.volume_id(series) for series in inventory.series}
-    changes = find_changes(run, selection.inputs, known)
+    there = {key.volume_id(series) for series in inventory.series}
+    changes = find_changes(run, selection.inputs, lambda volume_id: series_id(volume_id) in there)
     for volume_id in changes.stale:
         remove(run, volume_id)
     remember(run, changes, key)
@@ -91,7 +89,8 @@ def _find_on_disk(run: RunFolder, config: PipelineConfig, remove: Callable[[RunF
             case.volume_id: f"{input_hash(catalog.list_files(case))} {VolumeLabel(case.segments, case.split)}"
             for case in listed.cases
         }
-        changes = find_changes(run, inputs, {item.volume_id for item in listed.rejections})
+        rejected = {item.volume_id for item in listed.rejections}
+        changes = find_changes(run, inputs, lambda volume_id: volume_id in rejected)
         for volume_id in changes.stale:
             remove(run, volume_id)
         remember(run, changes)

@@ -6,7 +6,7 @@ label. Ids and hashes are all that is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,8 @@ class Changes:
     """How an archive differs from what the run folder remembers of it.
 
     Args:
-        counts: Numbers of `new`, `changed`, `unchanged`, `replaced` (another series is taken now) and `gone` cases.
+        counts: Numbers of `new`, `changed`, `unchanged`, `replaced` (the archive still holds the volume, but another
+            one is taken now, or none) and `gone` cases.
         stale: Ids of those whose results no longer hold: changed and replaced ones. What is gone from the archive
             stays in the run folder.
         inputs: What is to be remembered now.
@@ -45,18 +46,18 @@ class Changes:
     inputs: dict[str, str]
 
 
-def find_changes(run: RunFolder, inputs: Mapping[str, str], known: Set[str]) -> Changes:
+def find_changes(run: RunFolder, inputs: Mapping[str, str], is_known: Callable[[str], bool]) -> Changes:
     """Compare an archive with what the run folder remembers of it.
 
     Args:
         run: Run folder.
         inputs: Hash and label of each case's input, by volume id.
-        known: Ids of all volumes of the archive, whether they are cases or not.
+        is_known: Tells whether an id is that of a volume which the archive holds, be it a case or not.
     """
     before: dict[str, str] = run.read_json(_STATE)["inputs"] if run.exists(_STATE) else {}
     changed = {name for name in inputs.keys() & before.keys() if inputs[name] != before[name]}
-    replaced = (before.keys() - inputs.keys()) & known
-    gone = {name: before[name] for name in before.keys() - inputs.keys() - known}
+    replaced = {name for name in before.keys() - inputs.keys() if is_known(name)}
+    gone = {name: before[name] for name in before.keys() - inputs.keys() - replaced}
     counts = {
         "new": len(inputs.keys() - before.keys()),
         "changed": len(changed),
