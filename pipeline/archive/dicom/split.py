@@ -1,13 +1,15 @@
 """From the headers of one DICOM series to its volumes: commonly one, several where phases share a series.
 
-A series is first taken as one volume, whatever its acquisition numbers say: scanners count them up along one volume,
-too. Only where that fails, and the parts cover the same stretch of the patient, is it split.
+Acquisition numbers or temporal positions split a series if each of them makes a volume and the volumes cover the same
+stretch of the patient: scanners count acquisitions up along one volume, too. Any other series is taken as one volume.
+Where its positions do not make one, parts are also told by the clock, and only then is it mended to equal steps: that
+would make one volume of two phases whose slices lie between each other.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from operator import attrgetter
@@ -24,7 +26,8 @@ MINIMUM_AXIAL_COSINE = 0.7
 """Slices whose normal is farther than 45 degrees from the patient's axis are not axial."""
 MINIMUM_OVERLAP = 0.5
 """Parts of a series are volumes of their own if they share at least this part of the shorter one's extent."""
-_SPLITTABLE = ("DUPLICATE_POSITION", "NOT_A_VOLUME", "SLICE_INCREMENT_INCONSISTENT")
+_UNEVEN = "SLICE_INCREMENT_INCONSISTENT"
+_SPLITTABLE = ("DUPLICATE_POSITION", "NOT_A_VOLUME", _UNEVEN)
 _DIGITS = 3
 
 
@@ -54,15 +57,21 @@ def split_series(headers: Sequence[SliceHeader], what: str, repairs: Collection[
     """
     kept = _keep_majority(headers)
     require_axial(kept[0], what)
+    return _find_parts(kept, what, repairs), len(headers) - len(kept)
+
+
+def _find_parts(headers: Sequence[SliceHeader], what: str, repairs: Collection[str]) -> list[Part]:
+    """Return the volumes of slices of one orientation."""
+    unique = list({header.digest: header for header in headers}.values())
+    numbered = [_group(unique, name) for name in ("acquisition", "temporal")]
+    safe = set(repairs) - {_UNEVEN}
     try:
-        return [Part("", arrange(kept, what, repairs))], len(headers) - len(kept)
+        whole = [Part("", arrange(headers, what, safe))]
+        return _arrange_first(numbered, what, safe) or whole
     except CaseError as error:
-        if error.code not in _SPLITTABLE:
-            raise
-        for groups in _groupings(kept):
-            if parts := _arrange_parts(groups, what, repairs):
-                return parts, len(headers) - len(kept)
-        raise
+        if error.code in _SPLITTABLE and (parts := _arrange_first([*numbered, _passes(unique)], what, repairs)):
+            return parts
+    return [Part("", arrange(headers, what, repairs))]
 
 
 def require_axial(header: SliceHeader, what: str) -> None:
@@ -86,19 +95,12 @@ def _keep_majority(headers: Sequence[SliceHeader]) -> list[SliceHeader]:
     return [header for header, key in zip(headers, rounded, strict=True) if key == common]
 
 
-def _groupings(headers: Sequence[SliceHeader]) -> Iterator[dict[str, list[SliceHeader]]]:
-    """Give the ways in which a series may be several volumes."""
-    unique = list({header.digest: header for header in headers}.values())
-    keys: dict[str, Callable[[SliceHeader], str]] = {
-        "acquisition": attrgetter("acquisition"),
-        "temporal": attrgetter("temporal"),
-    }
-    for name, key in keys.items():
-        groups: dict[str, list[SliceHeader]] = {}
-        for header in unique:
-            groups.setdefault(f"{name} {key(header)}", []).append(header)
-        yield groups
-    yield _passes(unique)
+def _group(headers: Sequence[SliceHeader], name: str) -> dict[str, list[SliceHeader]]:
+    """Group by a field of the headers, `acquisition` or `temporal`."""
+    groups: dict[str, list[SliceHeader]] = {}
+    for header in headers:
+        groups.setdefault(f"{name} {getattr(header, name)}", []).append(header)
+    return groups
 
 
 def _passes(headers: Sequence[SliceHeader]) -> dict[str, list[SliceHeader]]:
@@ -122,6 +124,13 @@ def _passes(headers: Sequence[SliceHeader]) -> dict[str, list[SliceHeader]]:
         if not max(item.time for item in before) < min(item.time for item in after):
             return {}
     return {f"pass {number}": slices for number, slices in enumerate(passes, start=1)}
+
+
+def _arrange_first(
+    groupings: Sequence[dict[str, list[SliceHeader]]], what: str, repairs: Collection[str]
+) -> list[Part]:
+    """Return the volumes of the first grouping that gives any; none if none does."""
+    return next(filter(None, (_arrange_parts(groups, what, repairs) for groups in groupings)), [])
 
 
 def _arrange_parts(groups: dict[str, list[SliceHeader]], what: str, repairs: Collection[str]) -> list[Part]:
