@@ -158,10 +158,25 @@ def test_a_table_without_a_key_is_refused(tmp_path):
         ("non-contrast abdomen", "native"),
         ("CT Body 3.0", "unknown"),
         ("KNEE PART 2", "unknown"),
+        ("LIVER 80 sec", "portal"),
+        ("axial 80 slices", "unknown"),
+        ("PORTAL VENOUS LIVER W/WO CONTRAST", "portal"),
+        ("DELAYED ABD W/O & W", "delayed"),
+        ("ARTERIAL WITH AND WITHOUT CONTRAST", "arterial"),
+        ("LIVER WWO", "unknown"),
+        ("Leber mit und ohne KM", "unknown"),
+        ("ABD W/O CON", "native"),
+        ("LIVER W/O WATER", "native"),
     ],
 )
 def test_phase_by_words(text, phase):
     assert find_phase(text) == phase
+
+
+def test_the_protocol_tells_the_phase_if_the_description_does_not():
+    assert find_phase("PORTAL VENOUS 2.0", "LIVER WITHOUT CONTRAST") == "portal"
+    assert find_phase("2.0 B30f", "LIVER WITHOUT CONTRAST") == "native"
+    assert find_phase("2.0 B30f", "LIVER W/WO CONTRAST", contrast=True) == "contrast"
 
 
 def test_contrast_without_a_word_is_some_phase():

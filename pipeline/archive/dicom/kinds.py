@@ -40,11 +40,21 @@ _WORDS = {
 """Values of ImageType by the reason that they are one of."""
 _PHASES = (
     ("native", r"nativ|non[ -]?con|without|unenhanced|\bplain\b|\bw/?o\b|\bnc\b|sans|senza|ohne|blanco"),
-    ("portal", r"porta|portov|\bpvp?\b|veno|venös|veine|\bven\b|\b(?:6|7|8)\d ?s"),
+    ("portal", r"porta|portov|\bpvp?\b|veno|venös|veine|\bven\b|\b[678]\d ?s(?:e[ck]\w*)?\b"),
     ("arterial", r"arter|\bart\b|\bhap\b|angio|\bcta\b"),
     ("delayed", r"delay|\blate\b|equil|excret|tardi|spät|\b[235] ?min"),
 )
-"""Words of a series' description, the first that fits wins."""
+"""Words of a series' texts, the first that fits wins."""
+_AND = r"\s*(?:and|or|und|et|e|y|en|&|\+|/|-)?\s*"
+_PAIRS = (
+    ("with|w/?", "without|w/?o"), ("mit", "ohne"), ("km", "nativ"), ("avec", "sans"), ("con", "senza|sin"),
+    ("met", "zonder|blanco"),
+)  # fmt: skip
+"""Words for with and without contrast, by language."""
+_BOTH = re.compile(
+    "|".join(rf"\b(?:{one}){_AND}(?:{other})(?!\w)" for pair in _PAIRS for one, other in (pair, pair[::-1]))
+)
+"""With and without contrast, as protocols of several phases are called: it tells none of them."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +102,8 @@ def file_kind(dataset: pydicom.Dataset, folder: str) -> FileKind:
             accession=hash_text(text_of(dataset, "AccessionNumber")),
             reason=find_reason(dataset),
             phase=find_phase(
-                f"{text_of(dataset, 'SeriesDescription')} {text_of(dataset, 'ProtocolName')}",
+                text_of(dataset, "SeriesDescription"),
+                text_of(dataset, "ProtocolName"),
                 contrast=bool(text_of(dataset, "ContrastBolusAgent")),
             ),
             references=hash_text(text_of(referenced[0], "SeriesInstanceUID")) if referenced else "",
@@ -125,19 +136,20 @@ def is_image(dataset: pydicom.Dataset) -> bool:
     return integer_of(dataset, "Rows", 0) != 0
 
 
-def find_phase(description: str, *, contrast: bool = False) -> str:
+def find_phase(*texts: str, contrast: bool = False) -> str:
     """Return the contrast phase that a series' texts name.
 
     Args:
-        description: Free text in one of several languages.
+        texts: Free texts in one of several languages. The first that names a phase counts: the protocol is often that
+            of all phases of a study.
         contrast: Whether a contrast agent is named.
 
     Example:
         >>> [find_phase(text) for text in ("Abd PORTAL VENOUS 1.0", "Leber arteriell", "CT Body 3.0", "w/o contrast")]
         ['portal', 'arterial', 'unknown', 'native']
     """
-    lowered = description.lower()
-    found = (phase for phase, pattern in _PHASES if re.search(pattern, lowered))
+    cleaned = (_BOTH.sub(" ", text.lower()) for text in texts)
+    found = (phase for text in cleaned for phase, pattern in _PHASES if re.search(pattern, text))
     return next(found, "contrast" if contrast else "unknown")
 
 
