@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.archive.dicom.inventory import Inventory
 from pipeline.archive.dicom.kinds import find_phase, hash_text
-from pipeline.archive.dicom.matching import match_labels
+from pipeline.archive.dicom.matching import add_splits, match_labels
 from pipeline.archive.dicom.selection import Candidate, select
-from pipeline.archive.labels import read_study_labels
+from pipeline.archive.labels import StudyLabel, VolumeLabel, read_study_labels, read_study_splits
 from pipeline.archive.site_key import SiteKey
 from pipeline.errors import CaseError, RefusedInputError
 
@@ -145,6 +145,26 @@ def test_a_table_without_a_key_is_refused(tmp_path):
         labels(tmp_path, "name,segments\nx,4\n")
     with pytest.raises(RefusedInputError, match="line 2: no volume_id or series or accession"):
         labels(tmp_path, "series,segments\n,4\n")
+
+
+@pytest.mark.parametrize(
+    ("cell", "codes"), [("typo.nii.gz", ["LIVER_MISSING"]), ("", [])], ids=["named mask", "no mask named"]
+)
+def test_a_mask_that_a_table_names_is_never_replaced_by_a_network(tmp_path, cell, codes):
+    """Whether the table has the labels, too, or the labels come from reports."""
+    found, series = inventory(a="A1"), hash_text("a")
+    candidates = {series: [replace(GOOD, series=series, volume_id=KEY.volume_id(series), mask="")]}
+    report = StudyLabel("accession", "A1", VolumeLabel((4,), "train"))
+    table = f"accession,liver_mask,{{}}\nA1,{cell},{{}}\n"
+    (tmp_path / "splits.csv").write_text(table.format("split", "test"))
+    splits = match_labels(read_study_splits(tmp_path / "splits.csv"), found, KEY)
+    for matches in (
+        match_labels(labels(tmp_path, table.format("segments", "4")), found, KEY),
+        add_splits(match_labels([report], found, KEY), splits),
+    ):
+        result = select(matches, candidates, found, KEY, masks_required=False)
+        assert [item.code for item in result.rejections] == codes
+        assert len(result.cases) == 1 - len(codes)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def select(
         candidates: What the examination gave, by series.
         inventory: All series.
         key: Makes the ids of labels and series.
-        masks_required: Whether a volume needs a liver mask. A mask that its label names must be there anyway.
+        masks_required: Whether a volume needs a liver mask. A mask that a table names must be there anyway.
     """
     result, used = Selection(root=inventory.root), set()
     for match in matches:
@@ -131,7 +131,7 @@ def _select_one(
             _set_aside(match, item, bool(good), result)
     if good:
         result.skipped[NOT_PREFERRED] += len(good) - 1
-        _take(match, good[0], result, masks_required or bool(match.label.liver_mask))
+        _take(match, good[0], result, masks_required or bool(match.liver_mask(good[0].series)))
     elif not any(item.error for item in examined) and (match.label.key == "accession" or not match.series):
         result.unmatched += 1
 
