@@ -30,6 +30,8 @@ def main(config: PipelineConfig) -> int:
             reasons = commit_outcomes(step.run, found.rejections)
             if unused := found.report["labels_without_images"]:
                 print(f"{step.name}: {unused} labels name no image of the source")
+            if unread := found.report.get("unread_folders"):
+                print(f"{step.name}: {unread} folders of the source cannot be read")
             pending = find_pending(step.run, found.cases)
             outcomes = step.progress(ingest_cases(step.run, config, pending), total=len(pending), unit="volume")
             reasons += commit_outcomes(step.run, outcomes)

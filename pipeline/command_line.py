@@ -29,7 +29,7 @@ def run_job(main: FunctionType, arguments: Sequence[str] | None = None, *, write
     """Parse the command line, run the job and leave with its exit code; no other job runs on its run folder meanwhile.
 
     Exit codes: 0 done; 1 failed; 2 bad arguments, or input that is refused at the start; 3 done, with cases
-    quarantined.
+    quarantined or folders of the source not read.
 
     Args:
         main: The job.

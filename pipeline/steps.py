@@ -85,9 +85,9 @@ class Step:
 
     @property
     def exit_code(self) -> int:
-        """Exit code of the committed step: 0, or 3 if cases were quarantined."""
+        """Exit code of the committed step: 0, or 3 if cases were quarantined or folders of the source not read."""
         report = self.run.read_json("reports", f"{self.name}.json")
-        return EXIT_QUARANTINED if report["quarantined"] else EXIT_DONE
+        return EXIT_QUARANTINED if report["quarantined"] or report.get("unread_folders") else EXIT_DONE
 
     def progress(self, items: Iterable[T], total: int | None = None, unit: str = "item") -> Iterator[T]:
         """Give items on and show how many went by, as a bar in a terminal, as lines in a log."""
@@ -100,7 +100,7 @@ class Step:
             taken: Work items that came in.
             given: Work items that came out.
             quarantined: Cases set aside, by reason code.
-            extra: Further JSON values for the report.
+            extra: Further JSON values for the report; of these, `unread_folders` says that something was left out.
 
         Returns:
             The exit code.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 from pyarrow import fs
@@ -71,6 +72,26 @@ def test_what_is_no_file_of_the_archive_is_counted(tmp_path):
     found, skipped = names(SourceTree(str(root)))
     assert sorted(name for chunk in found for name in chunk) == ["1", "b/2", "b/deep/3", "b/x.ZIP", "zz"]
     assert skipped == {"LINK": 2, "SPECIAL_FILE": 1, "EMPTY_FILE": 1, "SYSTEM_FILE": 1}
+
+
+def test_what_goes_away_during_the_walk_costs_nothing_else(tmp_path, monkeypatch):
+    """A temporary file and a folder are listed and are gone before anybody looks at them."""
+    root, scandir = make_tree(tmp_path / "tree"), os.scandir
+    (root / "b" / "gone").touch()
+
+    @contextmanager
+    def list_and_remove(folder):
+        with scandir(folder) as entries:
+            found = list(entries)
+        if folder == str(root / "b"):
+            (root / "b" / "gone").unlink()
+            (root / "b" / "deep").rename(tmp_path / "elsewhere")
+        yield found
+
+    monkeypatch.setattr("pipeline.archive.source_tree.os.scandir", list_and_remove)
+    found, skipped = names(SourceTree(str(root)))
+    assert sorted(name for chunk in found for name in chunk) == ["1", "b/2", "b/x.ZIP", "zz"]
+    assert skipped == {"FILE_UNREADABLE": 1, "FOLDER_UNREADABLE": 1}
 
 
 def test_48_zips_that_lie_are_counted_by_reason(tmp_path):

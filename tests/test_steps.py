@@ -22,6 +22,12 @@ def test_quarantined_cases_give_exit_code_three(tmp_path):
         assert step.commit(taken=3, given=2, quarantined={"NIFTI_TRUNCATED": 1}) == 3
 
 
+@pytest.mark.parametrize(("unread", "code"), [(0, 0), (1, 3)])
+def test_folders_that_could_not_be_read_give_exit_code_three(tmp_path, unread, code):
+    with Step.begin(PipelineConfig(run=str(tmp_path)), "ingest") as step:
+        assert step.commit(taken=3, given=3, unread_folders=unread) == code
+
+
 def test_needed_step_must_be_committed(tmp_path):
     with pytest.raises(RefusedInputError, match="evaluate needs ingest"):
         Step.begin(PipelineConfig(run=str(tmp_path)), "evaluate", needs=("ingest",))

@@ -95,7 +95,7 @@ class SourceTree:
 
         Args:
             skipped: Counts, by reason, what is left out: `LINK`, `SPECIAL_FILE`, `SYSTEM_FILE`, `EMPTY_FILE`,
-                `FOLDER_UNREADABLE`.
+                `FILE_UNREADABLE`, and `FOLDER_UNREADABLE` for a folder with all that lies in it.
             size: Longest list.
         """
         waiting: list[FileState] = []
@@ -194,14 +194,21 @@ class SourceTree:
             return
         with os.scandir(os.path.join(self.uri, folder)) as entries:
             for entry in entries:
-                name = f"{folder}/{entry.name}".lstrip("/")
-                if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
-                    yield name, "LINK" if entry.is_symlink() else "SPECIAL_FILE", 0, 0
-                elif entry.is_dir():
-                    yield name, "folder", 0, 0
-                else:
-                    status = entry.stat()
-                    yield name, "file", status.st_size, status.st_mtime_ns
+                try:
+                    state = try_again(partial(_state_of, entry))
+                except OSError:
+                    state = "FILE_UNREADABLE", 0, 0
+                yield f"{folder}/{entry.name}".lstrip("/"), *state
+
+
+def _state_of(entry: os.DirEntry[str]) -> tuple[str, int, int]:
+    """Return kind, size and stamp of what lies in a folder; a kind in capitals is a reason to skip it."""
+    if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
+        return "LINK" if entry.is_symlink() else "SPECIAL_FILE", 0, 0
+    if entry.is_dir():
+        return "folder", 0, 0
+    status = entry.stat()
+    return "file", status.st_size, status.st_mtime_ns
 
 
 def is_zip_name(name: str) -> bool:

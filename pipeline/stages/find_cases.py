@@ -76,8 +76,8 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
         "splits_without_series": sum(not match.series for match in placed),
         "changes": changes.counts,
     }
-    unused = {"labels_without_images": selection.unmatched}
-    return FoundCases(selection.cases, selection.rejections, {"archive": report, **unused})
+    counts = {"labels_without_images": selection.unmatched, "unread_folders": inventory.skipped["FOLDER_UNREADABLE"]}
+    return FoundCases(selection.cases, selection.rejections, {"archive": report, **counts})
 
 
 def _find_on_disk(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFolder, str], None]) -> FoundCases:
