@@ -33,10 +33,12 @@ class SourceConfig:
     report_text_column: str = ""
     """Column of the report table with the text. Empty takes the first usual one, such as `text` or `report`."""
     couinaud_maps: Annotated[str, tyro.conf.arg(aliases=["--couinaud-maps"])] = ""
-    """Folder of `VOLUME.nii.gz` label maps 1..8. Empty means `couinaudTr` in the source folder."""
+    """Folder of `VOLUME.nii.gz` label maps 1..8, for DICOM named as `masks` are. Empty means `couinaudTr` in the source
+    folder, for DICOM none."""
     vessels: Annotated[str, tyro.conf.arg(aliases=["--vessels"])] = ""
-    """Folder of `VOLUME.nii.gz` vessel masks: 1 hepatic and 2 portal veins, or 1 for both undivided. Empty means
-    `vesselsTr` in the source folder, and the organs' masks of `ircad`. Read only by a method that uses vessels."""
+    """Folder of `VOLUME.nii.gz` vessel masks, for DICOM named as `masks` are: 1 hepatic and 2 portal veins, or 1 for
+    both undivided. Empty means `vesselsTr` in the source folder, and the organs' masks of `ircad`, for DICOM none. Read
+    only by a method that uses vessels."""
     masks: Annotated[str, tyro.conf.arg(aliases=["--masks"])] = ""
     """DICOM: folder of liver masks named by volume id, series or accession (`.nii.gz`, or `.dcm` for a DICOM SEG)."""
     liver_value: int = 0

@@ -8,10 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.archive.cases import CaseSource
 from pipeline.archive.catalog import list_cases, read_case
+from pipeline.archive.dicom.case import pack_json
+from pipeline.archive.dicom.inventory import Inventory
+from pipeline.archive.dicom.kinds import hash_text
+from pipeline.archive.dicom.masks import MaskIndex
 from pipeline.config import CouinaudConfig
 from pipeline.couinaud.methods import OPTIONAL_INPUTS, find_inputs
 from pipeline.errors import CaseError, RefusedInputError
+from tests import dicom_archive_cases as hospital
 from tests.archive_cases import (
     ORIGIN_MM,
     SHAPE,
@@ -50,6 +56,30 @@ def read_one(root, layout="msd", couinaud=PLANES, **source):
 def write_vessels(root, vessels, **options):
     write_image(root / "vesselsTr" / "case_01.nii.gz", vessels, **options)
     return root
+
+
+def test_vessels_of_a_hospital_archive(tmp_path):
+    """Found by the accession number, and read on the grid of the slices."""
+    slices, shape = hospital.make_series(), hospital.SHAPE
+    hospital.save(slices, tmp_path / "archive")
+    vessels = np.zeros(shape, np.uint8)
+    vessels[3:8, 10:12, 10:30], vessels[3:8, 14:16, 10:30] = 1, 2
+    hospital.write_mask(tmp_path / "vessels", f"{hospital.CANARY}A1", vessels)
+    config = hospital.configure(tmp_path, tmp_path / "run", vessels=str(tmp_path / "vessels"))
+    index = MaskIndex("", config.source.path, Inventory(), vessels=config.source.vessels)
+    found = index.find_vessels("ct-1", "", [hash_text(f"{hospital.CANARY}A1")])
+    assert not index.find_vessels("ct-1", "", [hash_text("A2")]).place
+    image = [config.source.path, [[path.name, 0] for path in sorted((tmp_path / "archive").iterdir())]]
+    mask = ["file", str(hospital.write_mask(tmp_path / "masks", "liver"))]
+    case = CaseSource("ct-1", "dicom", "train", (1,), pack_json(image), pack_json(mask), vessels=found.place)
+    volume = read_case(case, replace(config, couinaud=PLANES))
+    np.testing.assert_array_equal(volume.vessels.hepatic, vessels == 1)
+    np.testing.assert_array_equal(volume.vessels.portal, vessels == 2)
+
+
+def test_a_folder_of_vessels_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(RefusedInputError, match=r"source\.vessels: expected a folder, got 'nowhere'"):
+        MaskIndex("", str(tmp_path), Inventory(), vessels="nowhere")
 
 
 def test_divided_vessels(tmp_path):

@@ -155,11 +155,12 @@ def test_82_a_second_run_does_only_what_is_new_and_says_so(hospital, tmp_path):
         ingest.main(config)
 
 
-def test_a_mended_couinaud_map_is_read_again(ray_cluster, tmp_path):
-    """A map without segments 5 to 8 gets them; nothing else of the volume changes."""
+def test_a_mended_couinaud_map_and_new_vessels_are_read_again(ray_cluster, tmp_path):
+    """A map without segments 5 to 8 gets them, then comes a vessel mask; nothing else of the volume changes."""
     slices = make_series()
     save(slices, tmp_path / "archive")
-    config = configure(tmp_path, tmp_path / "run")
+    (tmp_path / "vessels").mkdir()
+    config = configure(tmp_path, tmp_path / "run", vessels=str(tmp_path / "vessels"))
     write_mask(tmp_path / "masks", series_uid(slices))
     write_labels(tmp_path / "labels.csv", [(series_uid(slices), "1")])
     run = RunFolder(config.run)
@@ -169,6 +170,9 @@ def test_a_mended_couinaud_map_is_read_again(ray_cluster, tmp_path):
         assert _changes(run)["changed"] == changed
         (volume,) = read_volume_rows(run)
         assert read_slices(run, "slices", volume, config.grid.slab_length, 0, 99)["couinaud_map"].max() == last
+    write_mask(tmp_path / "vessels", f"{CANARY}A1")
+    assert ingest.main(config) == 0
+    assert _changes(run)["changed"] == 1
 
 
 def test_phases_of_one_series_go_with_its_label_and_its_geometry(ray_cluster, tmp_path):

@@ -64,6 +64,12 @@ def test_of_a_study_the_preferred_series_is_taken(tmp_path, a, b):
     assert result.skipped.total() + len(result.rejections) == 1
 
 
+def test_a_case_has_the_files_of_its_candidate(tmp_path):
+    candidate = replace(GOOD, couinaud_map="map.nii.gz", vessels="vessels.nii.gz")
+    (case,) = choose(tmp_path, "series,segments\na,4\n", inventory(a="A1"), a=candidate).cases
+    assert (case.masks, case.couinaud_map, case.vessels) == (GOOD.mask, "map.nii.gz", "vessels.nii.gz")
+
+
 def test_every_series_ends_in_one_place(tmp_path):
     found = inventory(
         a="A1", b="A1", tilted="A1", scout=("A1", "LOCALIZER"), coronal="A1", other="A2", mr=("A3", "NOT_CT")

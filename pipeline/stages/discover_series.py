@@ -141,7 +141,7 @@ def examine(
     Returns:
         The candidates of each series that has slices, and, if the site asks, the identifiers of each volume id.
     """
-    masks = MaskIndex(source.masks, inventory.root, inventory, source.couinaud_maps)
+    masks = MaskIndex(source.masks, inventory.root, inventory, source.couinaud_maps, source.vessels)
     found = {item.series: (match, item) for match in matches for item in match.series if item.count}
     rows = [{"series": name, "files": pack_states(item.states)} for name, (_, item) in sorted(found.items())]
     candidates: dict[str, list[Candidate]] = {}
@@ -167,7 +167,8 @@ def _candidates(
     items, states = [], {state.name: state for state in found.states}
     for volume in answer["volumes"]:
         names = (key.volume_id(found.series, volume["name"]), found.series, found.accessions)
-        mask, couinaud_map = masks.find(*names, match.liver_mask(found.series)), masks.find_map(*names)
+        mask = masks.find(*names, match.liver_mask(found.series))
+        couinaud_map, vessels = masks.find_map(*names), masks.find_vessels(*names)
         files = [states[name] for name in {name for name, _ in volume["slices"]}]
         item = Candidate(
             volume_id=names[0],
@@ -177,7 +178,8 @@ def _candidates(
             step_mm=volume["step_mm"],
             mask=mask.place,
             couinaud_map=couinaud_map.place,
-            input_hash=input_hash([*files, *mask.states, *couinaud_map.states]),
+            vessels=vessels.place,
+            input_hash=input_hash([*files, *mask.states, *couinaud_map.states, *vessels.states]),
         )
         items.append(item)
     return items

@@ -236,7 +236,8 @@ def _settings_of(run: RunFolder, source: SourceConfig) -> SourceConfig:
     if before["layout"] != "dicom":
         sides = f"dicom-seg needs a run of layout dicom, this is one of {before['layout']}"
         raise RefusedInputError(f"export.output: {sides}")
-    return replace(source, masks="", couinaud_maps="", reidentification="", repairs=tuple(before.get("repairs", ())))
+    repairs = tuple(before.get("repairs", ()))
+    return replace(source, masks="", couinaud_maps="", vessels="", reidentification="", repairs=repairs)
 
 
 def _find_series(run: RunFolder, source: SourceConfig, volume_ids: Sequence[str]) -> tuple[str, dict[str, Candidate]]:

@@ -1,6 +1,6 @@
 """What a run folder remembers of an archive, so that a later run does only what is new and says what changed.
 
-A case's input is told by sizes and modification times (in a zip: CRCs) of its files, mask and Couinaud map, and by its
+A case's input is told by sizes and modification times (in a zip: CRCs) of its files, masks and Couinaud map, and by its
 label. Ids and hashes are all that is kept.
 """
 

@@ -1,5 +1,6 @@
 """Where the liver mask of a series lies: named in the label table, in a folder of masks, or in the archive itself, as
-a DICOM SEG or as mask slices that are DICOM files, too (3D-IRCADb). A Couinaud map is found in its folder likewise.
+a DICOM SEG or as mask slices that are DICOM files, too (3D-IRCADb). Couinaud maps and vessel masks are found in their
+folders likewise.
 
 A place is packed as a pair: `file` and a path, `tree` and a name in the archive, or `organs` and the names of the mask
 slices of each organ.
@@ -7,7 +8,7 @@ slices of each organ.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -29,7 +30,7 @@ class Mask:
     """A mask or Couinaud map of one series.
 
     Args:
-        place: Where it lies: packed, for a map its path; empty if there is none.
+        place: Where it lies: packed, or the path of a Couinaud map or vessel mask; empty if there is none.
         states: Its files.
     """
 
@@ -45,18 +46,20 @@ class MaskIndex:
         root: Root of the archive.
         inventory: What there is in the archive.
         maps: Folder of Couinaud maps, named likewise; empty if there is none.
+        vessels: Folder of vessel masks, named likewise; empty if there is none.
 
     Raises:
         RefusedInputError: If a folder is named and is not there.
     """
 
-    def __init__(self, folder: str, root: str, inventory: Inventory, maps: str = "") -> None:
+    def __init__(self, folder: str, root: str, inventory: Inventory, maps: str = "", vessels: str = "") -> None:
         roots = [item for item in (folder, root) if item and "://" not in item]
         self._folders = [Path(item).expanduser().absolute() for item in roots]
         self._inventory = inventory
         self._organs = find_organs(inventory)
         self._named = _index(folder, "source.masks")
         self._maps = _index(maps, "source.couinaud_maps")
+        self._vessels = _index(vessels, "source.vessels")
 
     def find(self, volume_id: str, series: str, accessions: Iterable[str], named: str = "") -> Mask:
         """Return the mask of a series, perhaps none.
@@ -70,9 +73,8 @@ class MaskIndex:
         """
         if named:
             return self._named_mask(named)
-        for key in (volume_id, series, *sorted(accessions)):
-            if key in self._named:
-                return _file_mask(self._named[key])
+        if path := _look_up(self._named, volume_id, series, accessions):
+            return _file_mask(path)
         if series in self._inventory.masks:
             state = self._inventory.masks[series]
             return Mask(pack_json(["tree", state.name]), (state,))
@@ -80,9 +82,11 @@ class MaskIndex:
 
     def find_map(self, volume_id: str, series: str, accessions: Iterable[str]) -> Mask:
         """Return the Couinaud map of a series, perhaps none; arguments as in `find`."""
-        keys = (volume_id, series, *sorted(accessions))
-        path = next((self._maps[key] for key in keys if key in self._maps), "")
-        return Mask(path, (_file_state(path),)) if path else Mask()
+        return _companion(_look_up(self._maps, volume_id, series, accessions))
+
+    def find_vessels(self, volume_id: str, series: str, accessions: Iterable[str]) -> Mask:
+        """Return the vessel mask of a series, perhaps none; arguments as in `find`."""
+        return _companion(_look_up(self._vessels, volume_id, series, accessions))
 
     def _named_mask(self, named: str) -> Mask:
         """Return a series of mask slices, or a file that lies in one of the folders, whatever its name says."""
@@ -118,9 +122,19 @@ def find_organs(inventory: Inventory) -> dict[str, tuple[FoundSeries, list[Found
     }
 
 
+def _look_up(files: Mapping[str, str], volume_id: str, series: str, accessions: Iterable[str]) -> str:
+    """Return the path of the file that is named after a series; empty if there is none."""
+    return next((files[key] for key in (volume_id, series, *sorted(accessions)) if key in files), "")
+
+
 def _file_mask(path: str) -> Mask:
     """Return a mask that is a file of its own."""
     return Mask(pack_json(["file", path]), (_file_state(path),))
+
+
+def _companion(path: str) -> Mask:
+    """Return a file beside the CT that is no liver mask, or none if its path is empty."""
+    return Mask(path, (_file_state(path),)) if path else Mask()
 
 
 def _file_state(path: str) -> FileState:

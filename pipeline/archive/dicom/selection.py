@@ -43,6 +43,7 @@ class Candidate:
         step_mm: Distance between slices.
         mask: Where its liver mask lies, or empty.
         couinaud_map: Path of its Couinaud map, or empty.
+        vessels: Path of its vessel mask, or empty.
         input_hash: Tells its changed files from unchanged ones.
         error: Why it is no volume.
     """
@@ -54,6 +55,7 @@ class Candidate:
     step_mm: float = 0.0
     mask: str = ""
     couinaud_map: str = ""
+    vessels: str = ""
     input_hash: str = ""
     error: CaseError | None = None
 
@@ -165,6 +167,6 @@ def _take(match: Match, item: Candidate, result: Selection, mask_required: bool)
         return
     label = match.label.label
     assert isinstance(label, VolumeLabel)
-    files = (pack_json([result.root, item.slices]), item.mask, item.couinaud_map)
+    files = (pack_json([result.root, item.slices]), item.mask, item.couinaud_map, item.vessels)
     result.cases.append(CaseSource(item.volume_id, "dicom", label.split, label.segments, *files))
     result.inputs[item.volume_id] = f"{item.input_hash} {label}"
