@@ -67,7 +67,7 @@ def as_image(mask, slices):
 def export(archive: Path, images, repairs=(), created=CREATED):
     """Export masks, images by name, of the first volume of an archive; the images lie beside it."""
     files = [item for part in look(archive)[0] if not part["reason"] for item in part["files"]]
-    volumes = examine_series(str(archive), files, repairs, False)[0]["volumes"]
+    volumes = examine_series(str(archive), files, repairs)[0]["volumes"]
     about = {}
     for name, image in images.items():
         path = str(archive.parent / f"{name}.nii.gz")

@@ -37,7 +37,7 @@ def read(archive, uid, mask, repairs=()):
     files = [item for part in mine if not part["reason"] for item in part["files"]]
     if not files:
         raise CaseError(mine[0]["reason"], "no slices")
-    found, _ = examine_series(str(archive), files, repairs, identify=False)
+    found, _ = examine_series(str(archive), files, repairs)
     volumes = [read_volume(str(archive), item["slices"], ["file", str(mask)], repairs) for item in found["volumes"]]
     return volumes, skipped
 

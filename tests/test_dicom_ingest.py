@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -16,11 +17,13 @@ from jobs import ingest
 from pipeline.archive.dicom.kinds import hash_text
 from pipeline.archive.quarantine import read_rejections
 from pipeline.archive.site_key import SiteKey
+from pipeline.archive.source_tree import SourceTree, pack_states
 from pipeline.errors import RefusedInputError
 from pipeline.phantom_archive.faults import FAULTS, Fault
 from pipeline.phantom_archive.masks import make_segmentation
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_slices, read_volume_rows
+from pipeline.stages.discover_series import ExamineSeries
 from tests.archive_cases import zip_folder
 from tests.dicom_archive_cases import (
     CANARY,
@@ -248,6 +251,7 @@ def test_a_study_gives_the_preferred_series(ray_cluster, tmp_path):
     (volume,) = read_volume_rows(RunFolder(config.run))
     lines = table.read_text().splitlines()
     assert [line for line in lines if volume.volume_id in line and series_uid(portal) in line]
+    assert sum(f"{CANARY}A7" in line for line in lines) == 4
     assert table.stat().st_mode & 0o077 == 0
     inside = replace(
         config, run=str(tmp_path / "run2"), source=replace(config.source, reidentification=str(tmp_path / "run2" / "x"))
@@ -255,3 +259,26 @@ def test_a_study_gives_the_preferred_series(ray_cluster, tmp_path):
     with pytest.raises(RefusedInputError, match="outside of the run folder"):
         ingest.main(inside)
     np.testing.assert_allclose(volume.spacing_mm, (5, 5, 5))
+
+
+@pytest.mark.parametrize(
+    ("fault", "cut", "code", "told"),
+    [
+        ("06_GANTRY_TILT", 0, "GANTRY_TILT", True),
+        ("", 1, "DICOM_UNREADABLE", True),
+        ("", 12, "DICOM_UNREADABLE", False),
+    ],
+)
+def test_the_way_back_leads_to_series_that_are_set_aside(tmp_path, fault, cut, code, told):
+    """The first file that has identifiers gives them; none does if all are cut off before them."""
+    slices = make_series()
+    FAULTS.get(fault, SOUND).write(slices, tmp_path / "archive")
+    for file in sorted((tmp_path / "archive").iterdir())[:cut]:
+        file.write_bytes(file.read_bytes()[:200])
+    config = configure(tmp_path, tmp_path / "run", reidentification=str(tmp_path / "ids.csv"))
+    (states,) = SourceTree(config.source.path).chunks(Counter())
+    (row,) = ExamineSeries(config.source).process({"series": "", "files": pack_states(states)})
+    assert row["code"] == code
+    expected = (series_uid(slices), f"{CANARY}-1", f"{CANARY}A1") if told else ("", "", "")
+    found = json.loads(row["identifiers"])
+    assert (found["SeriesInstanceUID"], found["PatientID"], found["AccessionNumber"]) == expected

@@ -98,7 +98,7 @@ class ExamineSeries(Stage):
     """
 
     reads = ("series", "files")
-    emits = ("series", "answer", "code", "message", "step")
+    emits = ("series", "answer", "identifiers", "code", "message", "step")
 
     def __init__(self, source: SourceConfig) -> None:
         self.uri = SourceTree(source.path).uri
@@ -107,16 +107,26 @@ class ExamineSeries(Stage):
         self.identify = bool(source.reidentification)
 
     def process(self, row: Row) -> Iterator[Row]:
-        """Emit one row; `answer` is what `examine_series` returned, as JSON."""
+        """Emit one row; `answer` and `identifiers` are what the tasks returned, as JSON."""
         files = _plain(unpack_states(row["files"]))
-        arguments = {"source": self.uri, "files": files, "repairs": self.repairs, "identify": self.identify}
+        values, reason = {}, ("", "", "")
         try:
-            values = shared_sandbox(self.limits).call(f"{_TASKS}:examine_series", **arguments).values
-            reason = ("", "", "")
+            values = self._call("examine_series", files, repairs=self.repairs)
         except CaseError as error:
-            values, reason = {}, (error.code, error.message, error.step)
-        answer = json.dumps(values)
-        yield {"series": row["series"], "answer": answer, **dict(zip(("code", "message", "step"), reason, strict=True))}
+            reason = (error.code, error.message, error.step)
+        texts = {"answer": json.dumps(values), "identifiers": json.dumps(self._identify(files))}
+        yield {"series": row["series"], **texts, **dict(zip(("code", "message", "step"), reason, strict=True))}
+
+    def _identify(self, files: Sequence[Sequence[Any]]) -> dict[str, str]:
+        """Return the identifiers of a series if the site asked for them; none if its files stop the reader."""
+        if self.identify:
+            with suppress(CaseError):
+                return self._call("read_identifiers", files)
+        return {}
+
+    def _call(self, task: str, files: Sequence[Sequence[Any]], **arguments: Any) -> dict[str, Any]:
+        """Return what a task says of some files."""
+        return shared_sandbox(self.limits).call(f"{_TASKS}:{task}", source=self.uri, files=files, **arguments).values
 
 
 def take_inventory(source: SourceConfig) -> Inventory:
@@ -151,7 +161,7 @@ def examine(
         items = _candidates(row, match, series, masks, key, inventory)
         candidates[series.series] = items
         for item in items:
-            identifiers[item.volume_id] = json.loads(row["answer"]).get("identifiers", {})
+            identifiers[item.volume_id] = json.loads(row["identifiers"])
     return candidates, identifiers
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
@@ -76,32 +77,45 @@ def list_members(source: str, name: str) -> Result:
 
 
 @quiet()
-def examine_series(source: str, files: Sequence[Sequence[Any]], repairs: Sequence[str], identify: bool) -> Result:
+def examine_series(source: str, files: Sequence[Sequence[Any]], repairs: Sequence[str]) -> Result:
     """Judge the geometry of a series by its headers.
 
     Args:
         source: URI of the archive.
         files: Names, sizes and stamps of the CT candidates of one series.
         repairs: As `arrange`.
-        identify: Whether the site asked for the series' identifiers.
 
     Returns:
         `volumes`: one entry per volume with `name`, `slices` (file and frame of each, in order), `step_mm`;
-        `dropped`: slices of another orientation; `identifiers`, if they are asked for.
+        `dropped`: slices of another orientation.
 
     Raises:
         CaseError: As `read_headers` and `split_series`.
     """
-    tree = SourceTree(source)
-    states = [FileState(*item) for item in files]
-    headers = read_series_headers(tree, [state.name for state in states])
+    headers = read_series_headers(SourceTree(source), [FileState(*item).name for item in files])
     parts, dropped = split_series(headers, IMAGE, repairs)
-    values: dict[str, Any] = {"volumes": [_describe_part(part) for part in parts], "dropped": dropped}
-    if identify:
-        with tree.open(states[0].name) as stream:
+    return {"volumes": [_describe_part(part) for part in parts], "dropped": dropped}, {}
+
+
+@quiet()
+def read_identifiers(source: str, files: Sequence[Sequence[Any]]) -> Result:
+    """Read what the site knows a series by, sound or not, from the first of its files that tells.
+
+    Args:
+        source: URI of the archive.
+        files: As `examine_series`.
+
+    Returns:
+        The `IDENTIFIERS`, all empty if no file can be read.
+    """
+    tree, found = SourceTree(source), dict.fromkeys(IDENTIFIERS, "")
+    for state in (FileState(*item) for item in files):
+        with suppress(CaseError), tree.open(state.name) as stream:
             dataset = parse(stream, IMAGE, IDENTIFIERS)
-        values["identifiers"] = {name: text_of(dataset, name) for name in IDENTIFIERS}
-    return values, {}
+            found = {name: text_of(dataset, name) for name in IDENTIFIERS}
+        if any(found.values()):
+            break
+    return found, {}
 
 
 def _expand(tree: SourceTree, states: Sequence[FileState], skipped: Counter[str]) -> Iterator[FileState]:
