@@ -78,6 +78,21 @@ def test_acquisitions_that_follow_each_other_are_one_volume(length):
     assert split(slices[:10] + slices[11:], UNEVEN) == [("", 29, 5.0, (UNEVEN,))]
 
 
+@pytest.mark.parametrize(("noise", "dropped"), [(2e-5, 0), (0.1, 3)])
+def test_slices_of_another_orientation_are_dropped_and_noise_is_not(noise, dropped):
+    """Three of 40 slices differ, on either side of a cosine of 0.0005, where rounding to three digits changes."""
+    turned = [(1.0, cosine, 0.0, -cosine, 1.0, 0.0) for cosine in (0.00049, 0.00049 + noise)]
+    slices = stack(0.0, 37, orientation=turned[0]) + stack(185.0, 3, orientation=turned[1])
+    parts, count = split_series(slices, "the image")
+    assert ([len(part.series.slices) for part in parts], count) == ([40 - dropped], dropped)
+
+
+def test_a_small_difference_of_orientation_sets_the_series_aside():
+    slices = stack(0.0, 37) + stack(185.0, 3, orientation=(1.0, 5e-4, 0.0, -5e-4, 1.0, 0.0))
+    with pytest.raises(CaseError, match="IMAGE_ORIENTATION_INCONSISTENT"):
+        split(slices)
+
+
 def test_tilted_phases_are_told_apart_where_tilt_is_accepted():
     tilted = (1.0, 0.0, 0.0, 0.0, 0.8, 0.6)
     slices = stack(0.0, orientation=tilted) + stack(0.0, acquisition="2", orientation=tilted)

@@ -8,7 +8,6 @@ would make one volume of two phases whose slices lie between each other.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -22,13 +21,15 @@ from pipeline.errors import CaseError
 
 MAJORITY = 0.9
 """Slices of other orientations are dropped if at least this part of a series agrees."""
+OTHER_ORIENTATION = 1e-3
+"""A slice with a direction cosine farther than this from the series' median has another orientation. Smaller
+differences are noise or a reason to set the series aside, never slices to do without."""
 MINIMUM_AXIAL_COSINE = 0.7
 """Slices whose normal is farther than 45 degrees from the patient's axis are not axial."""
 MINIMUM_OVERLAP = 0.5
 """Parts of a series are volumes of their own if they share at least this part of the shorter one's extent."""
 _UNEVEN = "SLICE_INCREMENT_INCONSISTENT"
 _SPLITTABLE = ("DUPLICATE_POSITION", "NOT_A_VOLUME", _UNEVEN)
-_DIGITS = 3
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,11 @@ def require_axial(header: SliceHeader, what: str) -> None:
 
 def _keep_majority(headers: Sequence[SliceHeader]) -> list[SliceHeader]:
     """Drop slices of other orientations, such as a localizer's, if nearly all agree."""
-    rounded = [tuple(np.round(header.orientation, _DIGITS) + 0.0) for header in headers]
-    common, count = Counter(rounded).most_common(1)[0]
-    if count < MAJORITY * len(headers):
+    cosines = np.array([header.orientation for header in headers])
+    agree = np.abs(cosines - np.median(cosines, axis=0)).max(axis=1) <= OTHER_ORIENTATION
+    if agree.sum() < MAJORITY * len(headers):
         return list(headers)
-    return [header for header, key in zip(headers, rounded, strict=True) if key == common]
+    return [header for header, kept in zip(headers, agree, strict=True) if kept]
 
 
 def _group(headers: Sequence[SliceHeader], name: str) -> dict[str, list[SliceHeader]]:
