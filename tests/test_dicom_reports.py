@@ -111,6 +111,16 @@ def test_segments_beside_reports_are_refused(tmp_path):
         read_study_splits(tmp_path / "splits.csv")
 
 
+def test_the_way_back_is_its_owners_alone_even_over_a_file_that_was_not(tmp_path):
+    table = tmp_path / "ids.csv"
+    table.write_text("old")
+    table.chmod(0o644)
+    write_identifiers(str(table), RunFolder(str(tmp_path / "run")), {"ct-1": {"PatientID": "P1"}})
+    assert table.stat().st_mode & 0o777 == 0o600
+    assert "P1" in table.read_text()
+    assert list(tmp_path.glob("*ids.csv*")) == [table]
+
+
 def test_71_no_table_of_ours_runs_in_a_spreadsheet(tmp_path):
     run, hostile = RunFolder(str(tmp_path / "run")), ['=HYPERLINK("x")', "+1", "-1", "@SUM(1)", "\t=1"]
     table = tmp_path / "ids.csv"

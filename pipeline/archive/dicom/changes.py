@@ -6,6 +6,8 @@ label. Ids and hashes are all that is kept.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +82,7 @@ def remember(run: RunFolder, changes: Changes, key: SiteKey | None = None) -> No
 
 
 def write_identifiers(path: str, run: RunFolder, identifiers: Mapping[str, Mapping[str, str]]) -> None:
-    """Write the table that leads from volume ids back to patients, readable by its owner only.
+    """Write the table that leads from volume ids back to patients, readable by its owner only, whatever it replaces.
 
     Raises:
         RefusedInputError: If it would lie in the run folder, which is meant to be passed on.
@@ -89,10 +91,15 @@ def write_identifiers(path: str, run: RunFolder, identifiers: Mapping[str, Mappi
     if target.resolve().is_relative_to(Path(run.root).resolve()):
         raise RefusedInputError("source.reidentification: the table must lie outside of the run folder")
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.touch(mode=0o600)
     columns = ("volume_id", *IDENTIFIERS)
     rows = [
         dict.fromkeys(columns, "") | {"volume_id": volume_id, **values}
         for volume_id, values in sorted(identifiers.items())
     ]
-    target.write_text(format_csv(columns, rows), encoding="utf-8")
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(format_csv(columns, rows))
+        os.replace(name, target)
+    finally:
+        Path(name).unlink(missing_ok=True)
