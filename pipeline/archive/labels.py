@@ -32,8 +32,8 @@ _SEGMENTS = (
 """Every spelling of a segment, in upper case."""
 _DASH = re.compile(r"\s*[-\u2010-\u2015]\s*")
 """A range's dash, as keyboards and word processors write it."""
-_NOTATION = re.compile(r"[0-9IVXA-D.-]{1,5}", re.IGNORECASE)
-"""Wrong cells that are quoted; others may be text about a patient."""
+_NOTATION = re.compile(r"(?!(?:.*[0-9]){3}|[A-D])[0-9IVXA-D.-]{1,5}", re.IGNORECASE)
+"""Wrong cells that are quoted: up to two digits, or a numeral. Others may be a patient's number, or text about one."""
 
 
 @dataclass(frozen=True)
