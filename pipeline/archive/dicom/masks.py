@@ -27,7 +27,7 @@ SUFFIXES = (".nii.gz", ".dcm")
 
 @dataclass(frozen=True)
 class Mask:
-    """A mask or Couinaud map of one series.
+    """A liver mask, vessel mask or Couinaud map of one series.
 
     Args:
         place: Where it lies: packed, or the path of a Couinaud map or vessel mask; empty if there is none.
