@@ -25,7 +25,9 @@ from tests.vessel_cases import (
     hepatic_tubes,
     make_case,
     make_grid,
+    on,
     portal_tubes,
+    upright,
 )
 
 DATA = Path(os.environ.get("LIVER_DATA", "/nowhere"))
@@ -197,6 +199,16 @@ def test_a_plane_moves_to_points_as_far_as_the_prior_lets_it():
     assert near.offset_mm == pytest.approx(4.0)  # as probable as not: both deviations are 8 mm
     assert sure.offset_mm == pytest.approx(8.0, abs=0.01)
     assert near.normal == pytest.approx(plane.normal)
+
+
+def test_points_in_a_plane_leave_it_wherever_its_anchor_is():
+    plane, deviation = upright(50, (20, 25)), SHAPE_DEVIATIONS["mid"]
+    points = np.array([on(plane, x, 5, z) for x in (-30, 0, 30) for z in (-20, 0, 20)])
+    for off in (0.0, 3.0, -20.0):
+        anchor = on(plane, 10, -10, 5) + off * np.array(plane.normal)
+        same = move_plane(plane, deviation, anchor, Evidence(points, np.ones(9), 80.0), 4.0)
+        assert same.normal == pytest.approx(plane.normal)
+        assert same.offset_mm == pytest.approx(plane.offset_mm)
 
 
 def test_incredible_points_move_nothing():
