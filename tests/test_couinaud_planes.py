@@ -10,7 +10,7 @@ import pytest
 from pipeline.config import CouinaudConfig
 from pipeline.couinaud.division import Plane, physical_points, voxel_indices
 from pipeline.couinaud.evidence import BELIEVED, SHAPE_DEVIATIONS, SHAPE_LEVEL_MM, Evidence, move_level, move_plane
-from pipeline.couinaud.hepatic_veins import expect_axis, find_axis
+from pipeline.couinaud.hepatic_veins import CavalAxis, expect_axis, find_axis, find_trunks
 from pipeline.couinaud.liver_vessels import read_vessels
 from pipeline.couinaud.planes import divide_by_vessels, fit_prior, move_division
 from pipeline.couinaud.skeleton import CenterLines, resample_isotropic, root, trace
@@ -189,6 +189,19 @@ def test_the_vena_cava_is_found_by_its_thickness(case):
     np.testing.assert_allclose(axis.at(0.0), [0.0, 22.0], atol=1.5)
     thin = draw(hepatic_tubes(), points).reshape(grid.shape)
     assert find_axis(thin, grid, expected) is None
+
+
+def test_a_trunk_is_as_long_as_its_way_whatever_the_order_of_its_points():
+    # From the vena cava 42 mm to the right in steps of 1.5 mm, then 30 mm down; the first 13.5 mm are beside the cava.
+    way = [(-1.5 * step, 0, 45) for step in range(28)] + [(-42, 0, 45 - 1.5 * step) for step in range(21)]
+    points, axis = np.array(way) + np.append(CAVA, 0), CavalAxis(np.zeros(1), CAVA[None])
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(points))
+        place = np.argsort(order)
+        pairs = np.column_stack([place[:-1], place[1:]])
+        trunk = find_trunks(CenterLines(points[order], np.full(len(points), 2.0), pairs, 1.5), axis, TRUTH)["right"]
+        assert trunk.length_mm == pytest.approx(72 - 13.5)
+        np.testing.assert_array_equal(trunk.points, points[9:])
 
 
 def test_a_plane_moves_to_points_as_far_as_the_prior_lets_it():
