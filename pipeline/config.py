@@ -288,3 +288,8 @@ class PipelineConfig:
                 f"{name}: {value} needs tumors that go on along z (synthesis.style textured),"
                 f" got {self.synthesis.style}",
             )
+        context = self.couinaudnet.context_slices
+        require(
+            context <= self.grid.slab_length,
+            f"couinaudnet.context_slices: at most grid.slab_length, got {context} and {self.grid.slab_length}",
+        )

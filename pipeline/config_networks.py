@@ -59,7 +59,8 @@ class CouinaudNetConfig:
     """What the inpainting network sees of the segment: the image with the mask as a hint, or the image with the
     segment blanked."""
     context_slices: int = 0
-    """Neighbor slices on each side that both networks see beside the slice; synthetic tumors go on along z there."""
+    """Neighbor slices on each side that both networks see beside the slice; synthetic tumors go on along z there. At
+    most `grid.slab_length`."""
     inpainting_widths: tuple[int, ...] = (64, 128, 256, 512)
     """Channels per level of the inpainting network."""
     spotting_widths: tuple[int, ...] = (64, 128, 256, 512)

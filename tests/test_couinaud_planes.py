@@ -10,7 +10,7 @@ import pytest
 from pipeline.config import CouinaudConfig
 from pipeline.couinaud.division import Plane, physical_points, voxel_indices
 from pipeline.couinaud.evidence import BELIEVED, SHAPE_DEVIATIONS, SHAPE_LEVEL_MM, Evidence, move_level, move_plane
-from pipeline.couinaud.hepatic_veins import expect_axis, find_axis
+from pipeline.couinaud.hepatic_veins import CavalAxis, expect_axis, find_axis, find_trunks
 from pipeline.couinaud.liver_vessels import read_vessels
 from pipeline.couinaud.planes import divide_by_vessels, fit_prior, move_division
 from pipeline.couinaud.skeleton import CenterLines, resample_isotropic, root, trace
@@ -25,7 +25,9 @@ from tests.vessel_cases import (
     hepatic_tubes,
     make_case,
     make_grid,
+    on,
     portal_tubes,
+    upright,
 )
 
 DATA = Path(os.environ.get("LIVER_DATA", "/nowhere"))
@@ -189,6 +191,19 @@ def test_the_vena_cava_is_found_by_its_thickness(case):
     assert find_axis(thin, grid, expected) is None
 
 
+def test_a_trunk_is_as_long_as_its_way_whatever_the_order_of_its_points():
+    # From the vena cava 42 mm to the right in steps of 1.5 mm, then 30 mm down; the first 13.5 mm are beside the cava.
+    way = [(-1.5 * step, 0, 45) for step in range(28)] + [(-42, 0, 45 - 1.5 * step) for step in range(21)]
+    points, axis = np.array(way) + np.append(CAVA, 0), CavalAxis(np.zeros(1), CAVA[None])
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(points))
+        place = np.argsort(order)
+        pairs = np.column_stack([place[:-1], place[1:]])
+        trunk = find_trunks(CenterLines(points[order], np.full(len(points), 2.0), pairs, 1.5), axis, TRUTH)["right"]
+        assert trunk.length_mm == pytest.approx(72 - 13.5)
+        np.testing.assert_array_equal(trunk.points, points[9:])
+
+
 def test_a_plane_moves_to_points_as_far_as_the_prior_lets_it():
     plane, deviation = Plane((1.0, 0.0, 0.0), 0.0), SHAPE_DEVIATIONS["mid"]
     points = np.array([[8.0, y, z] for y in (-20, 0, 20) for z in (-20, 0, 20)])
@@ -197,6 +212,16 @@ def test_a_plane_moves_to_points_as_far_as_the_prior_lets_it():
     assert near.offset_mm == pytest.approx(4.0)  # as probable as not: both deviations are 8 mm
     assert sure.offset_mm == pytest.approx(8.0, abs=0.01)
     assert near.normal == pytest.approx(plane.normal)
+
+
+def test_points_in_a_plane_leave_it_wherever_its_anchor_is():
+    plane, deviation = upright(50, (20, 25)), SHAPE_DEVIATIONS["mid"]
+    points = np.array([on(plane, x, 5, z) for x in (-30, 0, 30) for z in (-20, 0, 20)])
+    for off in (0.0, 3.0, -20.0):
+        anchor = on(plane, 10, -10, 5) + off * np.array(plane.normal)
+        same = move_plane(plane, deviation, anchor, Evidence(points, np.ones(9), 80.0), 4.0)
+        assert same.normal == pytest.approx(plane.normal)
+        assert same.offset_mm == pytest.approx(plane.offset_mm)
 
 
 def test_incredible_points_move_nothing():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.config import GridConfig, SegmenterConfig
+from pipeline.geometry import to_native
 from pipeline.models import checkpoint
 from pipeline.prediction import TumorSpotter
 from pipeline.run_folder import RunFolder
@@ -69,9 +70,25 @@ def test_what_a_tumor_encloses_reaches_the_threshold_inside_the_liver():
     slices = slices_of(segmented.shape)
     expected = segmented.copy()
     expected[0, 2, 2] = 0.4
-    np.testing.assert_array_equal(combine_probabilities(segmented, None, flat, slices, config), expected)
+    filled = combine_probabilities(segmented, None, flat, slices, config)
+    np.testing.assert_allclose(filled, expected, rtol=2e-5)
+    assert filled[0, 2, 2] > np.float32(0.4)
     slices.liver_mask[0, 2, 2] = False
     np.testing.assert_array_equal(combine_probabilities(segmented, None, flat, slices, config), segmented)
+
+
+@pytest.mark.parametrize("spacing", [0.671, 0.703, 0.736, 0.782, 0.8])
+@pytest.mark.parametrize("threshold", [0.35, 0.4, 0.9])
+def test_a_filled_core_is_whole_on_the_native_grid(threshold, spacing):
+    grid = GridConfig(height=64, width=64, spacing_mm=2.0)
+    radius = np.hypot(*(np.mgrid[:64, :64] - 31.5))
+    ring = np.where((radius >= 12) & (radius < 20), np.float32(0.95), np.float32(0))[None]
+    config = SegmenterConfig(fill_holes=True, threshold=threshold)
+    probability = combine_probabilities(ring, None, np.zeros_like(ring), slices_of(ring.shape), config)
+    native = (1, int(128 / spacing), int(128 / spacing))
+    mask = to_native(probability, np.arange(1), native, (5.0, spacing, spacing), (0, 0, 0), grid, threshold)
+    middle_mm = (np.mgrid[: native[1], : native[2]] + 0.5) * spacing - 64
+    assert mask[0][np.hypot(*middle_mm) < 36].all()
 
 
 def test_share_needs_a_couinaudnet():

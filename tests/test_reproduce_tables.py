@@ -33,6 +33,7 @@ from pipeline.reproduce.tables import (
     format_cases,
     format_false_positives,
     format_labels,
+    format_lesions,
     format_pseudo_masks,
     format_segmenters,
     group_results,
@@ -118,6 +119,18 @@ def test_f1_of_a_size_joins_recall_and_precision():
     result = make_result(cases={"a": make_case(0.5, sizes=sizes)})
     assert lesion_f1_by_size(result, "<10 mm", ("test",)) == pytest.approx(2 * 0.25 * 1 / 1.25)
     assert lesion_f1_by_size(result, ">=50 mm", ("test",)) is None
+
+
+def test_f1_of_a_size_is_open_where_only_predictions_of_other_sizes_find_its_lesions():
+    # A lesion of 12 mm, found by a prediction of 25 mm: all were found, so an F1 of 0 would be wrong.
+    sizes = {"references": {"10-20 mm": [1, 1, 0]}, "predictions": {"20-50 mm": [1, 1, 0]}}
+    found = make_result(cases={"a": make_case(0.5, sizes=sizes, lesions=(1, 0, 0))})
+    assert lesion_f1_by_size(found, "10-20 mm", ("test",)) is None
+    missed = {"references": {"10-20 mm": [1, 0, 0]}, "predictions": {"20-50 mm": [1, 0, 0]}}
+    nothing = make_result(cases={"a": make_case(0.5, sizes=missed, lesions=(0, 1, 1))})
+    assert lesion_f1_by_size(nothing, "10-20 mm", ("test",)) == 0
+    rows = format_lesions(ARMS, {"none": [found], "ilr": [nothing]}).splitlines()
+    assert rows[2:] == ["| no refinement | 100.0 | 0.0 | - | - | - | - |", "| ILR | 0.0 | 0.0 | - | 0.0 | - | - |"]
 
 
 def test_pseudo_masks_can_leave_cases_apart():

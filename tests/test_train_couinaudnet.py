@@ -20,7 +20,7 @@ from pipeline.stages.train_couinaudnet import check_resources
 from pipeline.training import make_optimizer
 from pipeline.training_history import COUINAUDNET, read_history
 
-from .couinaudnet_cases import draw_couinaud_map, tiny_config, write_case
+from .couinaudnet_cases import SLAB, draw_couinaud_map, tiny_config, write_case
 from .training_workers import training_workers
 
 SLICES, REGIONS = CouinaudNetConfig(), CouinaudNetConfig(healthy_tissue="regions")
@@ -79,6 +79,15 @@ def test_neighbors_come_from_the_slabs_beside_and_are_black_beyond_the_liver(run
     stacks = read_neighbors(run, "named", 1, np.int32([4, 7]), ["image"], context_slices=2)["image"]
     assert np.array_equal(stacks, image[[[2, 3, 4, 5, 6], [5, 6, 7, 8, 8]]] * (np.arange(10) < 9).reshape(2, 5, 1, 1))
     assert not read_neighbors(run, "named", 0, np.int32([0]), ["image"], context_slices=1)["image"][0, 0].any()
+
+
+def test_networks_see_no_farther_than_the_slabs_beside(run):
+    image = np.concatenate([read_labeled_slab(run, "named", slab, ["image"])["image"] for slab in range(3)])
+    assert tiny_config("run", context_slices=SLAB).couinaudnet.context_slices == SLAB
+    stack = read_neighbors(run, "named", 1, np.int32([4]), ["image"], context_slices=SLAB)["image"][0]
+    np.testing.assert_array_equal(stack, image[:9])
+    with pytest.raises(ValueError, match=r"couinaudnet\.context_slices: at most grid\.slab_length, got 5 and 4"):
+        tiny_config("run", context_slices=SLAB + 1)
 
 
 def test_labels_of_other_slices_are_an_error(run):

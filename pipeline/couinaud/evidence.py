@@ -62,7 +62,8 @@ def move_plane(
     Args:
         prior: The plane before.
         deviation: How far it may be off.
-        anchor: The center of its part in the liver, where shift and slopes are independent; shape (3,).
+        anchor: The center of its part in the liver, where shift and slopes are independent; shape (3,). It need not
+            lie in the plane: its foot there counts.
         evidence: The points.
         vessel_mm: Deviation of a plane from its vein, over `INDEPENDENT_MM` of the vein.
 
@@ -73,7 +74,8 @@ def move_plane(
     across = np.cross(normal, [0.0, 0.0, 1.0])
     across /= np.linalg.norm(across)
     upward = np.cross(across, normal)
-    way = evidence.points - anchor
+    foot = anchor - prior.heights(anchor[None])[0] * normal
+    way = evidence.points - foot
     design = np.column_stack([np.ones(len(way)), way @ across, way @ upward])
     weight = evidence.weight / evidence.weight.sum() * max(1.0, evidence.length_mm / INDEPENDENT_MM) / vessel_mm**2
     slopes = [math.tan(math.radians(angle)) for angle in (deviation.turn_deg, deviation.tilt_deg)]
@@ -85,7 +87,7 @@ def move_plane(
     if np.any(np.abs([shift, slope, rise]) > BELIEVED * scale):
         return None
     x, y, z = moved.tolist()
-    return Plane((x, y, z), float(moved @ (anchor + shift * normal)))
+    return Plane((x, y, z), float(moved @ (foot + shift * normal)))
 
 
 def move_level(prior_mm: float, found_mm: float | None, vessel_mm: float) -> float | None:

@@ -74,6 +74,21 @@ def expect_axis(division: CompleteDivision) -> CavalAxis:
     return CavalAxis(np.array([height]), (crossing + np.array(CAVAL_SHIFT_MM))[None])
 
 
+@dataclass(frozen=True)
+class Trunk:
+    """The trunk of a hepatic vein.
+
+    Args:
+        points: Physical positions from the vena cava outward, shape (n, 3).
+        radius_mm: Radius at each, shape (n,).
+        length_mm: Length of the way through them.
+    """
+
+    points: Float64Array
+    radius_mm: Float64Array
+    length_mm: float
+
+
 def find_axis(hepatic: BoolArray, geometry: Geometry, expected: CavalAxis) -> CavalAxis | None:
     """Find the vena cava in the mask of the hepatic veins by its thickness.
 
@@ -103,7 +118,7 @@ def azimuth_deg(offset: Float64Array) -> float:
     return math.degrees(math.atan2(-offset[1], offset[0]))
 
 
-def find_trunks(hepatic: CenterLines, axis: CavalAxis, division: CompleteDivision) -> dict[str, CenterLines]:
+def find_trunks(hepatic: CenterLines, axis: CavalAxis, division: CompleteDivision) -> dict[str, Trunk]:
     """Name the trunks of the hepatic veins.
 
     Candidates are the heavy paths of at least `SMALLEST_TRUNK_MM` that begin above the right level (accessory inferior
@@ -122,13 +137,13 @@ def find_trunks(hepatic: CenterLines, axis: CavalAxis, division: CompleteDivisio
     paths = [path for path in _trunk_paths(forest) if hepatic.points[path[0], 2] > division.right_level_mm]
     names = ("mid", "right", "left")
     scores = np.array([[_score(forest, path, axis, getattr(division, name)) for path in paths] for name in names])
-    trunks: dict[str, CenterLines] = {}
+    trunks: dict[str, Trunk] = {}
     while scores.size and scores.max() > 0:
-        name, path = np.unravel_index(int(np.argmax(scores)), scores.shape)
-        chosen = np.zeros(len(hepatic.points), bool)
-        chosen[paths[path]] = True
-        trunks[names[name]] = hepatic.select(chosen)
-        scores[name], scores[:, path] = 0.0, 0.0
+        name, number = np.unravel_index(int(np.argmax(scores)), scores.shape)
+        path = paths[number]
+        length = float(forest.depth_mm[path[-1]] - forest.depth_mm[path[0]])
+        trunks[names[name]] = Trunk(hepatic.points[path], hepatic.radius_mm[path], length)
+        scores[name], scores[:, number] = 0.0, 0.0
     return trunks
 
 

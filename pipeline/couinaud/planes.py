@@ -123,10 +123,7 @@ def _collect_evidence(
 ) -> dict[str, Evidence]:
     """Return the points that each plane should pass through, of those planes that have any."""
     trunks = find_trunks(vessels.hepatic, vessels.axis, prior)
-    evidence = {}
-    for name, trunk in trunks.items():
-        length = float(np.linalg.norm(np.diff(trunk.points, axis=0), axis=1).sum())
-        evidence[name] = Evidence(trunk.points, trunk.radius_mm, length)
+    evidence = {name: Evidence(trunk.points, trunk.radius_mm, trunk.length_mm) for name, trunk in trunks.items()}
     if len(landmarks.umbilical):
         evidence["left"] = Evidence(landmarks.umbilical, landmarks.umbilical_weight, UMBILICAL_MM)
     return evidence

@@ -17,7 +17,8 @@ from pipeline.smoothing import smooth_inside
 LESION_SIGMA_MM = 3.0
 """Gaussian under which a lesion's peak is measured: about the size from which tumors are reported."""
 REQUIRED_SHARE = 0.5
-"""Where a named segment's highest peak is low, its threshold is this share of it, so that something is found there."""
+"""Where a named segment's highest peak is low, its threshold is this share of it, so that something is found there,
+unless that is below `MINIMUM_PROBABILITY`."""
 MINIMUM_PROBABILITY = 0.02
 """What is never called a tumor, whatever the label says."""
 _LEAST_WEIGHT, _REACH = 0.2, 3.0
@@ -36,9 +37,10 @@ def refine_lesions(
     """Return the tumor mask of a volume.
 
     With o the probability where the tissue is not darker than `minimum_relative_hu`, else 0, R the named segments and
-    G a Gaussian: a voxel of segment g is found if `(G_z * o) / (G_z * R) >= min(tau, P_g / 2)`, with G_z along z only
-    and P_g the highest value of `(G_xyz * o) / (G_xyz * R)` in g. Of the connected lesions stay those that reach
-    `lesion_share` of P_g in some named segment g, with `fill_holes` together with what they enclose on a slice.
+    G a Gaussian: a voxel of segment g is found if `(G_z * o) / max(G_z * R, 0.2) >= max(min(tau, P_g / 2), 0.02)`, with
+    G_z along z only and P_g the highest value of `(G_xyz * o) / max(G_xyz * R, 0.2)` in g; a segment where nothing
+    reaches 0.02 stays empty. Of the connected lesions stay those that reach `lesion_share` of P_g in some named segment
+    g, with `fill_holes` together with what they enclose on a slice.
 
     Args:
         probability: o_k of consecutive slices, in [0, 1], shape (n, H, W).

@@ -90,7 +90,8 @@ def lesion_f1(result: Result, limit: str, splits: Sequence[str]) -> float | None
 def lesion_f1_by_size(result: Result, size: str, splits: Sequence[str]) -> float | None:
     """Return the F1 at IoU > 0 of the recall of reference and the precision of predicted lesions of one size.
 
-    None where there is no reference lesion of the size.
+    None where it is not defined: there is no reference lesion of the size, or there are some, of which predictions of
+    other sizes found a part, but no prediction of the size.
     """
     cases = [case for case in result["cases"].values() if case["split"] in splits]
     empty = [0] * (1 + len(IOU_LIMITS))
@@ -99,7 +100,7 @@ def lesion_f1_by_size(result: Result, size: str, splits: Sequence[str]) -> float
         for side in ("references", "predictions")
     ]
     recall, precision = (divide(counts[1], counts[0]) for counts in sides)
-    if recall is None:
+    if recall is None or (recall > 0 and precision is None):
         return None
     return 2 * recall * precision / (recall + precision) if precision else 0.0
 

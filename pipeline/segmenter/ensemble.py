@@ -21,6 +21,9 @@ from pipeline.slabs import fill_gaps
 
 TOUCHING = np.ones((3, 3, 3))
 """Voxels that share a corner belong to one lesion."""
+ABOVE_THRESHOLD = 1 + 1e-5
+"""What is filled lies so far above the threshold. The weights of `pipeline.geometry.linear_weights` sum to 1 only up to
+rounding, so that of a core at the threshold itself many voxels would fall short of it on the native grid."""
 
 
 def spot_whole_liver(spotter: TumorSpotter, rows: Rows) -> Float32Array:
@@ -76,15 +79,17 @@ def combine_probabilities(
         config: `couinaudnet_share` of the mean, `smoothing_mm`, `fill_holes`, and what a lesion must reach.
 
     Returns:
-        float32, shape (n, H, W): p, but at least the threshold in what is filled, and 0 in lesions that do not stay.
+        float32, shape (n, H, W): p, but in what is filled `ABOVE_THRESHOLD` times the threshold, at most 1, and in
+        lesions that do not stay 0.
     """
     share = np.float32(config.couinaudnet_share)
     mean = segmented if spotted is None else (1 - share) * segmented + share * spotted
     probability = smooth_across_slices(mean, slices, config.smoothing_mm)
     found = probability >= config.threshold
     if config.fill_holes:
-        found = fill_holes(found, slices.liver_mask)
-        probability = np.where(found, np.maximum(probability, np.float32(config.threshold)), probability)
+        filled = fill_holes(found, slices.liver_mask) & ~found
+        probability = np.where(filled, np.float32(min(1.0, config.threshold * ABOVE_THRESHOLD)), probability)
+        found |= filled
     dropped = found & ~select_lesions(found, probability, above_fat_hu, slices.slice_index, config)
     return np.where(dropped, np.float32(0), probability)
 
