@@ -129,5 +129,5 @@ def test_more_actors_than_cpus_are_refused(run, tmp_path, ray_cluster):
     from pipeline.stages.session import work_items
 
     work = work_items("predict_tumors", [{"volume_id": "named", "slab": 0}])
-    with pytest.raises(RefusedInputError, match="9 prediction actors need a CPU each: the cluster has 2"):
+    with pytest.raises(RefusedInputError, match=r"prediction_actors: 9 workers need 1 CPUs each, the cluster has 2"):
         predict_tumors(run, tiny_config(tmp_path, prediction_actors=9), work)

@@ -1,5 +1,6 @@
 """Training CouinaudNet through Ray: which slices it sees, and that it goes on after whatever was killed."""
 
+import contextlib
 import threading
 import time
 
@@ -16,7 +17,8 @@ from pipeline.schema import encode, image_labels_schema
 from pipeline.stages.base import check_flow
 from pipeline.stages.couinaudnet_worker import count_steps, fix_epochs
 from pipeline.stages.healthy_slices import CountHealthySlices, ReadHealthySlices, decode_healthy_slices, find_healthy
-from pipeline.stages.train_couinaudnet import check_resources
+from pipeline.stages.room import require_room
+from pipeline.stages.train_couinaudnet import check_workers
 from pipeline.training import make_optimizer
 from pipeline.training_history import COUINAUDNET, read_history
 
@@ -96,20 +98,26 @@ def test_labels_of_other_slices_are_an_error(run):
 
 
 @pytest.mark.parametrize(
-    ("settings", "resources", "slices", "message"),
+    ("settings", "capacity", "message"),
     [
-        ({"num_workers": 2}, {"CPU": 2.0}, 10, "less than the one CPU"),
-        ({"use_gpu": True}, {"CPU": 4.0}, 10, "GPU each: the cluster has 0"),
-        ({"num_workers": 3}, {"CPU": 8.0}, 2, "there are 2"),
+        ({}, {"CPU": 1.0}, "need 1 CPUs each and one CPU beside them, the cluster has 1 CPUs"),
+        ({"cpus_per_worker": 0.8}, {"CPU": 2.0}, "2 workers need 0.8 CPUs each"),
+        ({"use_gpu": True}, {"CPU": 4.0, "GPU": 1.0}, "a GPU each and .* the cluster has 4 CPUs and 1 GPUs"),
+        ({"cpus_per_worker": 0.5}, {"CPU": 2.0}, None),
+        ({"use_gpu": True}, {"CPU": 3.0, "GPU": 2.0}, None),
     ],
 )
-def test_too_small_a_cluster_is_refused(settings, resources, slices, message):
-    with pytest.raises(RefusedInputError, match=message):
-        check_resources(CouinaudNetConfig(**settings), resources, slices)
+def test_too_small_a_cluster_is_refused(settings, capacity, message):
+    refused = pytest.raises(RefusedInputError, match=message) if message else contextlib.nullcontext()
+    with refused:
+        require_room("couinaudnet.num_workers", 2, CouinaudNetConfig(**settings), capacity, spare_cpu=True)
 
 
-def test_enough_resources_are_accepted():
-    check_resources(CouinaudNetConfig(num_workers=2, cpus_per_worker=0.5), {"CPU": 2.0}, 2)
+def test_training_without_a_cpu_for_its_data_or_slices_for_all_is_refused(ray_cluster):
+    with pytest.raises(RefusedInputError, match=r"couinaudnet\.num_workers: 2 workers .* the cluster has 2 CPUs"):
+        check_workers(CouinaudNetConfig(num_workers=2), 10)
+    with pytest.raises(RefusedInputError, match="a healthy slice each, there are 1"):
+        check_workers(CouinaudNetConfig(num_workers=2, cpus_per_worker=0.5), 1)
 
 
 @pytest.mark.parametrize(("slices", "workers", "steps"), [(20, 1, 5), (21, 1, 6), (21, 2, 3), (3, 2, 1)])

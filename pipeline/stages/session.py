@@ -113,15 +113,6 @@ def cluster_capacity() -> dict[str, float]:
     return there | {name: max(there.get(name, 0.0), most) for name, most in _growth.items()}
 
 
-def pool_size(actors: int, cpus_per_actor: float, use_gpu: bool) -> int:
-    """Return how many actors a pool has: as many as asked for, or, asked for 0, as many as fit beside one free CPU."""
-    if actors:
-        return actors
-    capacity = cluster_capacity()
-    room = (capacity["CPU"] - 1) / cpus_per_actor
-    return max(1, int(min(room, capacity["GPU"]) if use_gpu else room))
-
-
 def work_items(step: str, rows: Sequence[dict[str, Any]], blocks_per_cpu: int = BLOCKS_PER_CPU) -> ray.data.Dataset:
     """Turn work items into a dataset of few, fat blocks: a block costs Ray some 7 ms, a work item far more.
 

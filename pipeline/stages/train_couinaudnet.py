@@ -7,7 +7,7 @@ which serves a restarted worker and a restarted driver alike; Ray Train is told 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from pipeline.stages.base import Row
 from pipeline.stages.couinaudnet_worker import count_steps, fix_epochs, train_on_worker
 from pipeline.stages.follow_training import follow_training
 from pipeline.stages.healthy_slices import ReadHealthySlices
+from pipeline.stages.room import require_training_room
 from pipeline.training_history import COUINAUDNET, read_history
 
 if TYPE_CHECKING:
@@ -30,29 +31,22 @@ if TYPE_CHECKING:
 CHECKPOINTS_KEPT = 2
 
 
-def check_resources(config: CouinaudNetConfig, resources: Mapping[str, float], healthy_slices: int) -> None:
-    """Refuse what would wait for ever: no CPU left for Ray Data, too few GPUs, or a worker without a slice.
+def check_workers(config: CouinaudNetConfig, healthy_slices: int) -> None:
+    """Refuse what would wait for ever: more than the cluster has room for, or a worker without a slice.
 
     Args:
         config: Workers and what they reserve.
-        resources: `cluster_capacity()`.
         healthy_slices: Slices to train on.
 
     Raises:
         RefusedInputError: Quoting what is asked for and what there is.
     """
-    workers, cpus = config.num_workers, resources.get("CPU", 0.0)
-    if workers * config.cpus_per_worker + 1 > cpus:
+    require_training_room(config)
+    if healthy_slices < config.num_workers:
         raise RefusedInputError(
-            f"{workers} training workers of {config.cpus_per_worker:g} CPUs leave Ray Data less than the one CPU that"
-            f" it needs: the cluster has {cpus:g}"
+            f"couinaudnet.num_workers: {config.num_workers} workers need a healthy slice each, there are"
+            f" {healthy_slices}"
         )
-    if config.use_gpu and workers > resources.get("GPU", 0.0):
-        raise RefusedInputError(
-            f"{workers} training workers need a GPU each: the cluster has {resources.get('GPU', 0):g}"
-        )
-    if healthy_slices < workers:
-        raise RefusedInputError(f"{workers} training workers need a healthy slice each: there are {healthy_slices}")
 
 
 def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> Iterator[dict[str, Any]]:
@@ -92,11 +86,9 @@ def _train(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> Iter
     """Train on slabs and publish the networks; give the record of each epoch."""
     import ray
 
-    from pipeline.stages.session import cluster_capacity
-
     healthy_slices = _count_healthy(slabs)
     config = fix_epochs(config, healthy_slices)
-    check_resources(config.couinaudnet, cluster_capacity(), healthy_slices)
+    check_workers(config.couinaudnet, healthy_slices)
     fitting = ray.remote(_fit).options(num_cpus=0).remote(run, config, slabs)
     yield from follow_training(run, COUINAUDNET, fitting)
     _publish(run, config, healthy_slices)
