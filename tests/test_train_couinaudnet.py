@@ -18,7 +18,7 @@ from pipeline.stages.base import check_flow
 from pipeline.stages.couinaudnet_worker import count_steps, fix_epochs
 from pipeline.stages.healthy_slices import CountHealthySlices, ReadHealthySlices, decode_healthy_slices, find_healthy
 from pipeline.stages.room import require_room
-from pipeline.stages.train_couinaudnet import check_workers
+from pipeline.stages.train_couinaudnet import check_checkpoint, check_workers
 from pipeline.training import make_optimizer
 from pipeline.training_history import COUINAUDNET, read_history
 
@@ -129,6 +129,18 @@ def test_steps_per_epoch_are_equal_on_all_workers(slices, workers, steps):
 def test_length_may_be_given_in_steps(steps, slices, epochs):
     config = tiny_config("run", steps=steps, epochs=7, batch_size=8)
     assert fix_epochs(config, slices).couinaudnet.epochs == epochs
+
+
+@pytest.mark.parametrize(("before", "now", "refused"), [(4, 1, True), (1, 2, True), (2, 2, False), (None, 2, False)])
+def test_checkpoint_of_another_number_of_workers_is_not_gone_on_from(tmp_path, before, now, refused):
+    run, config = RunFolder(str(tmp_path)), tiny_config(tmp_path, num_workers=now).couinaudnet
+    check_checkpoint(run, config)
+    model = checkpoint.build_couinaudnet(config, 0)
+    state = checkpoint.TrainingState(num_workers=before).after({"steps": 5})
+    checkpoint.write_checkpoint(run, model, make_optimizer(model, config), state)
+    words = rf"epoch-00001 was trained by {before} workers, now it is {now};"
+    with pytest.raises(RefusedInputError, match=words) if refused else contextlib.nullcontext():
+        check_checkpoint(run, config)
 
 
 def test_72_training_without_a_healthy_slice_is_refused(tmp_path, ray_cluster):

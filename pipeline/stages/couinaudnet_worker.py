@@ -58,7 +58,7 @@ def train_on_worker(settings: dict[str, Any]) -> None:
     torch.set_num_threads(max(1, int(net.cpus_per_worker)))
     first = ray.train.get_context().get_world_rank() == 0
     name = broadcast_from_rank_zero(checkpoint.newest_checkpoint(run) if first else None)
-    state = checkpoint.read_state(run, name)
+    state = replace(checkpoint.read_state(run, name), num_workers=net.num_workers)
     start = state.epochs_done
     network = checkpoint.build_couinaudnet(net, config.seed)
     model = prepare_model(network)

@@ -49,6 +49,27 @@ def check_workers(config: CouinaudNetConfig, healthy_slices: int) -> None:
         )
 
 
+def check_checkpoint(run: RunFolder, config: CouinaudNetConfig) -> None:
+    """Refuse to go on with another number of workers: batches and epochs of the training would be others.
+
+    Args:
+        run: Run folder, perhaps with a checkpoint.
+        config: Workers.
+
+    Raises:
+        RefusedInputError: If the newest checkpoint was made by another number; both are quoted.
+    """
+    from pipeline.models.checkpoint import CHECKPOINTS, newest_checkpoint, read_state
+
+    name = newest_checkpoint(run)
+    before = read_state(run, name).num_workers
+    if before not in (None, config.num_workers):
+        raise RefusedInputError(
+            f"couinaudnet.num_workers: {name} was trained by {before} workers, now it is {config.num_workers};"
+            f" go on with {before}, or remove {run.path(COUINAUDNET, CHECKPOINTS)} to train from the beginning"
+        )
+
+
 def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> Iterator[dict[str, Any]]:
     """Train from the newest checkpoint on; give the record of each epoch when it is done, earlier ones at once.
 
@@ -61,7 +82,7 @@ def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Ro
         slabs: Rows of `CountHealthySlices`.
 
     Raises:
-        RefusedInputError: If the cluster is too small.
+        RefusedInputError: If the cluster is too small, or a checkpoint was made by another number of workers.
         ray.train.TrainingFailedError: If workers failed more often than the settings allow.
     """
     from pipeline.models.checkpoint import CHECKPOINTS, DESCRIPTION
@@ -89,6 +110,7 @@ def _train(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> Iter
     healthy_slices = _count_healthy(slabs)
     config = fix_epochs(config, healthy_slices)
     check_workers(config.couinaudnet, healthy_slices)
+    check_checkpoint(run, config.couinaudnet)
     fitting = ray.remote(_fit).options(num_cpus=0).remote(run, config, slabs)
     yield from follow_training(run, COUINAUDNET, fitting)
     _publish(run, config, healthy_slices)
