@@ -8,7 +8,10 @@ from pipeline.steps import EXIT_DONE
 
 
 def main(config: PipelineConfig) -> int:
-    """Run every step that is not committed yet, in the order of the method, then print the evaluation."""
+    """Run every step that is not committed yet, in the order of the method, then print the evaluation.
+
+    What a step would refuse because of where the run folder lies, or of the size of the cluster, is refused before any.
+    """
     from jobs import (
         evaluate,
         ingest,
@@ -24,6 +27,7 @@ def main(config: PipelineConfig) -> int:
     from pipeline.evaluation import format_table
     from pipeline.stages.room import require_method_room
     from pipeline.stages.session import ray_session
+    from pipeline.training_history import SEGMENTER
 
     method = (
         ingest,
@@ -39,6 +43,8 @@ def main(config: PipelineConfig) -> int:
     run, code = open_run_folder(config.run), EXIT_DONE
     steps = {job.__name__.removeprefix("jobs."): job for job in method}
     left = [name for name in steps if not run.exists("reports", f"{name}.json")]
+    if "train_segmenter" in left:
+        run.local(SEGMENTER)  # nnU-Net knows plain paths only
     with ray_session(config.ray, run, config.source.path):
         require_method_room(config, left)
         for number, (name, job) in enumerate(steps.items(), start=1):

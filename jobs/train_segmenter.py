@@ -22,8 +22,10 @@ def main(config: PipelineConfig) -> int:
         from pipeline.stages.room import require_training_room
         from pipeline.stages.session import ray_session
         from pipeline.stages.train_segmenter import prepare_cases, train_segmenter
+        from pipeline.training_history import SEGMENTER
 
         run = step.run
+        run.local(SEGMENTER)  # nnU-Net knows plain paths only
         volumes = read_volume_rows(run, "train")
         if not volumes:
             raise RefusedInputError(f"train_segmenter needs training volumes, {run.uri} has none")

@@ -15,7 +15,7 @@ from pipeline.models import checkpoint
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, image_labels_schema
 from pipeline.stages.base import check_flow
-from pipeline.stages.couinaudnet_worker import count_steps, fix_epochs
+from pipeline.stages.couinaudnet_worker import _open_board, count_steps, fix_epochs
 from pipeline.stages.healthy_slices import CountHealthySlices, ReadHealthySlices, decode_healthy_slices, find_healthy
 from pipeline.stages.room import require_room
 from pipeline.stages.train_couinaudnet import check_checkpoint, check_workers
@@ -163,6 +163,13 @@ def test_two_workers_train_and_leave_networks_and_curves(run, tmp_path, ray_clus
     assert read_curve(tmp_path, "couinaudnet/cross_entropy") == list(range(6))
     assert not run.exists("couinaudnet", "checkpoints")
     assert job.main(config) == 0
+
+
+def test_curves_of_a_run_folder_behind_a_uri_are_in_its_history_alone(tmp_path):
+    assert _open_board(RunFolder("mock:///run"), 0) is None
+    with _open_board(RunFolder(f"file://{tmp_path}"), 0) as board:
+        board.add_scalar("x", 1.0, 0)
+    assert list((tmp_path / "couinaudnet" / "tensorboard").iterdir())
 
 
 def read_curve(folder, name):
