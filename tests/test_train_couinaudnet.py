@@ -3,22 +3,25 @@
 import contextlib
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import ray
 
 from jobs import train_couinaudnet as job
-from pipeline.config import CouinaudNetConfig
+from pipeline.config import CouinaudNetConfig, RayConfig
 from pipeline.errors import RefusedInputError
 from pipeline.labeled_slices import read_labeled_slab, read_neighbors
 from pipeline.models import checkpoint
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, image_labels_schema
-from pipeline.stages.base import check_flow
+from pipeline.stages.base import ATTEMPTS_SETTING, check_flow
 from pipeline.stages.couinaudnet_worker import _open_board, count_steps, fix_epochs
 from pipeline.stages.healthy_slices import CountHealthySlices, ReadHealthySlices, decode_healthy_slices, find_healthy
 from pipeline.stages.room import require_room
-from pipeline.stages.train_couinaudnet import check_checkpoint, check_workers
+from pipeline.stages.session import NO_PROGRESS_TIMEOUT_S
+from pipeline.stages.train_couinaudnet import _make_trainer, check_checkpoint, check_workers
 from pipeline.training import make_optimizer
 from pipeline.training_history import COUINAUDNET, read_history
 
@@ -149,6 +152,17 @@ def test_72_training_without_a_healthy_slice_is_refused(tmp_path, ray_cluster):
     run.write_json({"quarantined": {}}, "reports", "refine_image_labels.json")
     with pytest.raises(RefusedInputError, match="tumor on all 6 slices of 1 training volumes"):
         job.main(tiny_config(tmp_path))
+
+
+def test_settings_of_ray_data_hold_in_the_task_that_trains(run, tmp_path, ray_cluster):
+    config = replace(tiny_config(tmp_path), ray=RayConfig(attempts_per_case=7))
+    slabs = [{"volume_id": "healthy", "slab": 0, "healthy_slices": 4}]
+
+    def read_settings():
+        context = _make_trainer(run, config, slabs).datasets["train"].context
+        return context.get_config(ATTEMPTS_SETTING), context.execution_no_progress_timeout_s
+
+    assert ray.get(ray.remote(read_settings).options(num_cpus=0).remote()) == (7, NO_PROGRESS_TIMEOUT_S)
 
 
 def test_two_workers_train_and_leave_networks_and_curves(run, tmp_path, ray_cluster):

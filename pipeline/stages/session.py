@@ -55,7 +55,7 @@ def ray_session(config: RayConfig, run: RunFolder | None = None, source: str = "
     started = not ray.is_initialized()
     if started:
         _start(config)
-    _configure_data(config)
+    configure_data(config)
     _growth.update(CPU=config.grows_to_cpus, GPU=config.grows_to_gpus)
     try:
         if started and run is not None:
@@ -93,8 +93,11 @@ def _start(config: RayConfig) -> None:
     )
 
 
-def _configure_data(config: RayConfig) -> None:
-    """Set Ray Data's context: no silent loss of rows, no endless wait, quiet logs."""
+def configure_data(config: RayConfig) -> None:
+    """Set Ray Data's context of this process: no silent loss of rows, no endless wait, quiet logs.
+
+    A task that makes a dataset has to call it, too: the context of the driver does not go there.
+    """
     import ray.data  # sets the levels of its loggers
 
     _set_log_levels()

@@ -27,6 +27,7 @@ from pipeline.training_history import COUINAUDNET, read_history
 
 if TYPE_CHECKING:
     import ray.data
+    from ray.train.torch import TorchTrainer
 
 CHECKPOINTS_KEPT = 2
 
@@ -145,15 +146,24 @@ def _publish(run: RunFolder, config: PipelineConfig, healthy_slices: int) -> Non
 
 def _fit(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> None:
     """Run Ray Train; in a task of its own, so that the caller can look at the history meanwhile."""
+    from pipeline.models.checkpoint import discard_stale_checkpoints
+
+    discard_stale_checkpoints(run)
+    _make_trainer(run, config, slabs).fit()
+
+
+def _make_trainer(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> TorchTrainer:
+    """Return the training of all epochs, Ray Data being configured in this process."""
     from ray.data import ExecutionOptions
     from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    from pipeline.models.checkpoint import CHECKPOINTS, discard_stale_checkpoints
+    from pipeline.models.checkpoint import CHECKPOINTS
+    from pipeline.stages.session import configure_data
 
-    discard_stale_checkpoints(run)
+    configure_data(config.ray)
     net = config.couinaudnet
-    trainer = TorchTrainer(
+    return TorchTrainer(
         train_on_worker,
         train_loop_config={"run": run, "config": config, "steps": count_steps(net, _count_healthy(slabs))},
         scaling_config=ScalingConfig(
@@ -171,7 +181,6 @@ def _fit(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> None:
         datasets={"train": _healthy_slices(run, config, slabs)},
         dataset_config=DataConfig(execution_options=ExecutionOptions(preserve_order=True)),
     )
-    trainer.fit()
 
 
 def _healthy_slices(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> ray.data.Dataset:
