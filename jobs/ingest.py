@@ -7,13 +7,16 @@ from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.steps import EXIT_DONE, Step
 
+USERS = ("refine_image_labels", "train_segmenter", "tune_synthesis")
+"""Jobs whose result depends on which volumes there are, and which need no other one that does."""
+
 
 def main(config: PipelineConfig) -> int:
     """Write `slices/`, `references/` and, last for each accepted volume, its row in `volumes/`."""
     with Step.begin(config, "ingest", uses=("source", "phantom", "grid", "couinaud")) as step:
-        later = set(step.run.names("reports")) - {"ingest.json", "extract_labels.json", "export_masks.json"}
+        used = any(step.run.exists("reports", f"{name}.json") for name in USERS)
         grows = config.source.layout != "phantom"
-        if step.committed and (later or (step.exit_code == EXIT_DONE and not grows)):
+        if step.committed and (used or (step.exit_code == EXIT_DONE and not grows)):
             return step.exit_code  # cases are added, and rejected ones tried again, until a later step has used them
         from pipeline.archive.reports import write_review
         from pipeline.slabs import count_notes, read_volume_rows

@@ -8,7 +8,10 @@ from pipeline.steps import EXIT_DONE
 
 
 def main(config: PipelineConfig) -> int:
-    """Run every step that is not committed yet, in the order of the method, then print the evaluation."""
+    """Run every step that is not committed yet, in the order of the method, then print the evaluation.
+
+    What a step would refuse because of where the run folder lies, or of the size of the cluster, is refused before any.
+    """
     from jobs import (
         evaluate,
         ingest,
@@ -22,7 +25,9 @@ def main(config: PipelineConfig) -> int:
     )
     from pipeline.branch_folder import open_run_folder
     from pipeline.evaluation import format_table
+    from pipeline.stages.room import require_method_room
     from pipeline.stages.session import ray_session
+    from pipeline.training_history import SEGMENTER
 
     method = (
         ingest,
@@ -36,11 +41,14 @@ def main(config: PipelineConfig) -> int:
         report,
     )
     run, code = open_run_folder(config.run), EXIT_DONE
+    steps = {job.__name__.removeprefix("jobs."): job for job in method}
+    left = [name for name in steps if not run.exists("reports", f"{name}.json")]
+    if "train_segmenter" in left:
+        run.local(SEGMENTER)  # nnU-Net knows plain paths only
     with ray_session(config.ray, run, config.source.path):
-        for number, job in enumerate(method, start=1):
-            name = job.__name__.removeprefix("jobs.")
-            done = run.exists("reports", f"{name}.json")
-            print(f"[{number}/{len(method)}] {name}{': done before' if done else ''}", flush=True)
+        require_method_room(config, left)
+        for number, (name, job) in enumerate(steps.items(), start=1):
+            print(f"[{number}/{len(steps)}] {name}{'' if name in left else ': done before'}", flush=True)
             code = max(code, job.main(config))
             report = run.read_json("reports", f"{name}.json")
             print(f"      {report['taken']} in, {report['given']} out, {report['seconds']:.0f} s", flush=True)

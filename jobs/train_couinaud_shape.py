@@ -12,9 +12,10 @@ def main(config: PipelineConfig) -> int:
     with Step.begin(config, "train_couinaud_shape", uses=("couinaud_shape",)) as step:
         if step.committed:
             return step.exit_code
-        from pipeline.couinaud.shape_job import measure_folds, train_folds
+        from pipeline.couinaud.shape_job import COUINAUD_SHAPE, measure_folds, train_folds
         from pipeline.couinaud.shape_maps import read_shapes
 
+        step.run.local(COUINAUD_SHAPE)  # from where the networks are measured in the end
         settings = config.couinaud_shape
         shapes = read_shapes(settings.shapes, settings.folds)
         records = train_folds(step.run, config, shapes)

@@ -19,15 +19,19 @@ def main(config: PipelineConfig) -> int:
         from pipeline.errors import RefusedInputError
         from pipeline.segmenter.cases import list_cases
         from pipeline.slabs import read_volume_rows
+        from pipeline.stages.room import require_training_room
         from pipeline.stages.session import ray_session
         from pipeline.stages.train_segmenter import prepare_cases, train_segmenter
+        from pipeline.training_history import SEGMENTER
 
         run = step.run
+        run.local(SEGMENTER)  # nnU-Net knows plain paths only
         volumes = read_volume_rows(run, "train")
         if not volumes:
             raise RefusedInputError(f"train_segmenter needs training volumes, {run.uri} has none")
         cases = {case.case_id: case for case in list_cases(volumes, settings)}
         with ray_session(config.ray, step.run):
+            require_training_room(settings)
             prepared = prepare_cases(step, cases)
             epochs = list(step.progress(train_segmenter(run, config), total=settings.epochs, unit="epoch"))
         reasons = count_rejections(run, step.name)  # of earlier starts, too: a training keeps the cases that it has

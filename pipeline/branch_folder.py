@@ -82,6 +82,4 @@ def open_run_folder(uri: str) -> RunFolder:
     if not run.exists(_DESCRIPTION):
         return run
     described = run.read_json(_DESCRIPTION)
-    scheme, separator, path = run.uri.rpartition("://")
-    parent = posixpath.normpath(posixpath.join(path, described["parent"]))
-    return BranchFolder(run.uri, f"{scheme}{separator}{parent}", described["shared"])
+    return BranchFolder(run.uri, run.member_uri(described["parent"]), described["shared"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -101,7 +103,7 @@ def predict_probability(
 ) -> UInt8Array:
     """Predict o_k, the tumor probability inside a region, as it is stored.
 
-    Always in float32, so that the stored levels do not depend on a machine's half-precision kernels.
+    Always in float32, so that the stored levels do not depend on a machine's kernels of half precision or TF32.
 
     Args:
         model: In evaluation mode, on the device.
@@ -116,7 +118,7 @@ def predict_probability(
     import torch
 
     levels = np.zeros(masks.shape, dtype=np.uint8)
-    with torch.inference_mode():
+    with torch.inference_mode(), _whole_float32():
         for start in range(0, len(images), batch_size):
             chunk = slice(start, start + batch_size)
             image, mask = (
@@ -126,3 +128,16 @@ def predict_probability(
             _, logits = model(image, mask)
             levels[chunk] = quantize_probability(torch.sigmoid(logits)[:, 0].cpu().numpy()) * masks[chunk]
     return levels
+
+
+@contextmanager
+def _whole_float32() -> Iterator[None]:
+    """Keep a GPU's convolutions from rounding to TF32, as they do unless told otherwise; nothing else is changed."""
+    from torch.backends import cudnn
+
+    before = cudnn.allow_tf32
+    cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32 = before

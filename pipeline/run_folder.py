@@ -10,11 +10,13 @@ from __future__ import annotations
 import functools
 import json
 import posixpath
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,6 +38,25 @@ def steadily(action: Callable[P, T]) -> Callable[P, T]:
         return try_again(lambda: action(*args, **kwargs))
 
     return tried
+
+
+def join_uri(uri: str, *parts: str) -> str:
+    """Return the path or URI of a member of a folder; options of the URI, such as `?region=...`, stay at its end.
+
+    Args:
+        uri: A local folder, or a URI.
+        parts: Names below the folder; `..` goes up.
+
+    Example:
+        >>> join_uri("s3://bucket/run?region=eu-west-1", "..", "other"), join_uri("/runs/mine?", "tune")
+        ('s3://bucket/other?region=eu-west-1', '/runs/mine?/tune')
+    """
+    if "://" not in uri:
+        return posixpath.normpath(posixpath.join(uri, *parts))
+    address, *options = re.split(r"(?=[?#])", uri, maxsplit=1)
+    scheme, separator, path = address.partition("://")
+    joined = posixpath.normpath(posixpath.join(path, *map(quote, parts)))
+    return "".join((scheme, separator, joined, *options))
 
 
 class RunFolder:
@@ -62,6 +83,10 @@ class RunFolder:
         """Return the path of a member inside the run folder's file system."""
         return posixpath.join(self.root, *parts)
 
+    def member_uri(self, *parts: str) -> str:
+        """Return the path or URI by which a member opens as a run folder of its own."""
+        return join_uri(self.uri, *parts)
+
     def local(self, *parts: str) -> Path:
         """Return a member as a local path.
 
@@ -87,7 +112,13 @@ class RunFolder:
 
     @steadily
     def remove(self, *parts: str) -> None:
-        """Delete a file or folder if it is there."""
+        """Delete a file or folder of the run if it is there.
+
+        Raises:
+            ValueError: If no member is named: nobody deletes a whole run.
+        """
+        if not any(parts):
+            raise ValueError(f"{self.uri}: only members are removed, not the run folder")
         kind = self.filesystem.get_file_info(self.path(*parts)).type
         if kind == fs.FileType.Directory:
             self.filesystem.delete_dir(self.path(*parts))

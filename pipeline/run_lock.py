@@ -6,8 +6,12 @@ which object stores lack, only listings that show what was written before them: 
 stores have such.
 
 A claim is written anew every `HEARTBEAT_S`. It is dead once it is `STALE_S` older than the newcomer's, both times being
-the storage's, whose clock is one; and on the same machine as soon as its process is gone. A job that was suspended for
-longer than that finds its claim removed at its next heartbeat, and stops; what it wrote until then nobody undoes.
+the storage's, whose clock is one; and on the same machine as soon as its process is gone. Of another machine's claim
+nobody can tell at once: the newcomer watches it, writing its own anew, until it sees a heartbeat and withdraws, or the
+claim is dead.
+
+A job that was suspended for longer than `STALE_S` finds its claim removed at its next heartbeat, or another's beside
+it, and stops; what it wrote until then nobody undoes.
 """
 
 from __future__ import annotations
@@ -15,7 +19,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -66,8 +72,11 @@ class Claim:
         Args:
             age_s: Seconds since its last sign of life.
         """
-        here = bool(self.machine) and self.machine == _machine()
-        return age_s > STALE_S or (here and _is_gone(self.pid, self.started))
+        return age_s > STALE_S or (self.is_here() and _is_gone(self.pid, self.started))
+
+    def is_here(self) -> bool:
+        """Tell whether the job runs, or ran, on this machine, since it was started and in this container."""
+        return bool(self.machine) and self.machine == _machine()
 
     def describe(self, age_s: float) -> str:
         """Return who runs where, since when, for a person."""
@@ -86,7 +95,8 @@ def hold_run_folder(run: RunFolder, job: str) -> Iterator[None]:
         job: Name of the job, for those that are turned away.
 
     Raises:
-        RefusedInputError: If another job runs there; it says which, where, and since when.
+        RefusedInputError: If another job runs there; it says which, where, and since when. To see whether one on
+            another machine lives takes up to `HEARTBEAT_S`, and `STALE_S` if it was killed.
         RuntimeError: If this one was taken for dead, because it was suspended for long.
     """
     claim, name = Claim.of_this_process(job), f"{uuid.uuid4().hex}.json"
@@ -94,7 +104,7 @@ def hold_run_folder(run: RunFolder, job: str) -> Iterator[None]:
     ended, lost = threading.Event(), threading.Event()
     heart = threading.Thread(target=_beat, args=(run, claim, name, ended, lost), daemon=True)
     try:
-        _require_alone(run, name)
+        _require_alone(run, claim, name)
         heart.start()
         yield
     except KeyboardInterrupt:
@@ -120,30 +130,55 @@ def read_claims(run: RunFolder) -> dict[str, tuple[Claim, datetime]]:
     return found
 
 
-def _require_alone(run: RunFolder, name: str) -> None:
-    """Remove dead claims; refuse to run beside a living one."""
+def _require_alone(run: RunFolder, claim: Claim, name: str) -> None:
+    """Remove dead claims; refuse to run beside a living one; watch another machine's until it is one or the other."""
+    seen: dict[str, datetime] = {}
+    while others := _find_others(run, name):
+        for other, (holder, written, age_s) in others.items():
+            if holder.is_here() or written > seen.get(other, written):
+                raise RefusedInputError(
+                    f"{run.uri}: another job runs in this folder: {holder.describe(age_s)}. Wait for it or stop it"
+                )
+            if other not in seen:
+                sys.stderr.write(
+                    f"{run.uri}: waiting for another sign of life, or {STALE_S:.0f} s without one, of"
+                    f" {holder.describe(age_s)}\n"
+                )
+            seen[other] = written
+        time.sleep(HEARTBEAT_S / 4)
+        run.write_json(asdict(claim), FOLDER, name)
+
+
+def _find_others(run: RunFolder, name: str) -> dict[str, tuple[Claim, datetime, float]]:
+    """Remove dead claims; return the others but one's own: when each was written, and how many seconds before that."""
     claims = read_claims(run)
     _, now = claims.pop(name)
+    others = {}
     for other, (claim, written) in claims.items():
         age_s = max(0.0, (now - written).total_seconds())
-        if not claim.is_dead(age_s):
-            raise RefusedInputError(
-                f"{run.uri}: another job runs in this folder: {claim.describe(age_s)}. Wait for it or stop it; if it"
-                f" was killed on another machine, the folder is free {STALE_S:.0f} s after its last sign of life"
-            )
-        _remove(run, other)
+        if claim.is_dead(age_s):
+            _remove(run, other)
+        else:
+            others[other] = (claim, written, age_s)
+    return others
 
 
 def _beat(run: RunFolder, claim: Claim, name: str, ended: threading.Event, lost: threading.Event) -> None:
-    """Write a claim again and again; interrupt the process if somebody removed it."""
+    """Write a claim again and again; interrupt the process if somebody removed it, perhaps just before a late write."""
+    written = time.time()
     while not ended.wait(HEARTBEAT_S):
         with suppress(OSError):  # a share that is away for a moment
-            if not run.exists(FOLDER, name):
+            begun, there = time.time(), run.exists(FOLDER, name)
+            if there:
+                run.write_json(asdict(claim), FOLDER, name)
+                late = time.time() - written > STALE_S
+                there = not late or set(read_claims(run)) == {name}
+                written = begun
+            if not there:
                 lost.set()
                 in_background = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as of `nohup`
                 os.kill(os.getpid(), signal.SIGTERM if in_background else signal.SIGINT)
                 return
-            run.write_json(asdict(claim), FOLDER, name)
 
 
 def _remove(run: RunFolder, name: str) -> None:

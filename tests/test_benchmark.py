@@ -1,5 +1,7 @@
 """The benchmark measures what it says: the same masks by every way, paired ratios, peaks of one measurement."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,14 @@ def test_bare_processes_write_what_the_rule_says(tmp_path):
         assert expected.refined_mask.any()
         np.testing.assert_array_equal(written["pseudo_mask"], expected.pseudo_mask)
         np.testing.assert_array_equal(written["refined_mask"], expected.refined_mask)
+
+
+def test_cohort_of_another_size_replaces_nothing_but_the_cohort(tmp_path):
+    config = PipelineConfig(run=f"file://{tmp_path}?x=1", **TINY)
+    open_cohort(config)
+    RunFolder(config.run).write_bytes(b"x", "couinaudnet", "couinaudnet.json")
+    open_cohort(replace(config, seed=1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["benchmark", "couinaudnet"]
 
 
 def test_plain_way_gives_the_same_masks(tmp_path):

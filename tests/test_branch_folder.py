@@ -63,6 +63,13 @@ def test_branch_is_found_again_where_the_whole_folder_was_moved(tmp_path):
     assert open_run_folder(str(tmp_path / "after" / "arm")).exists("reports", "ingest.json")
 
 
+def test_branch_of_a_uri_with_options_is_beside_its_parent(tmp_path):
+    make_generations(tmp_path)
+    arm = open_run_folder(f"file://{tmp_path}/arm?endpoint=http://localhost:9000")
+    assert arm.path("probabilities") == str(tmp_path / "network" / "probabilities")
+    assert arm.path("slices") == str(tmp_path / "cohort" / "slices")
+
+
 def test_step_of_a_branch_needs_what_its_parent_has_done_and_keeps_its_own_settings(tmp_path):
     arm = make_generations(tmp_path)
     with Step.begin(PipelineConfig(run=arm.uri, seed=7), "refine_image_labels", needs=("ingest",)) as step:

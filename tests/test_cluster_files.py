@@ -138,6 +138,30 @@ def test_manifests_job_is_a_command_line_and_its_growth_is_that_of_its_workers()
     assert config.ray.grows_to_gpus == gpu["maxReplicas"]
 
 
+@pytest.mark.parametrize("name", ["README.md", "docs/cluster.md"])
+def test_documented_command_is_that_of_the_manifest(name):
+    text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    (command,) = re.findall(r"ray job submit .* python -m jobs\.run_all (.*)", text)
+    assert parse(command.split()) == parse(load("docs/rayjob.yaml")["spec"]["entrypoint"].split()[3:])
+
+
+def test_shared_paths_are_mounted_and_the_key_lies_there():
+    config = parse(load("docs/rayjob.yaml")["spec"]["entrypoint"].split()[3:])
+    assert config.couinaudnet.use_gpu
+    assert config.segmenter.use_gpu
+    assert "--volume /mnt/shared:/mnt/shared" in load("cluster.yaml")["docker"]["run_options"]
+    for path in (config.run, config.source.path, config.source.id_key):
+        assert path.startswith("/mnt/shared/")
+
+
+def test_image_has_what_autoscaler_and_probes_call_and_a_laptop_gets_the_same():
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r"apt-get install .* procps rsync wget ", image)
+    (pinned,) = re.findall(r"boto3==\S+", image)
+    for name in ("README.md", "docs/cluster.md"):
+        assert f"pip install {pinned} " in (ROOT / name).read_text(encoding="utf-8")
+
+
 def test_images_are_of_this_version_and_pinned():
     texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("cluster.yaml", "docs/rayjob.yaml", "Dockerfile")]
     assert {tag for text in texts for tag in re.findall(r"REGISTRY/\S+:([\w.]+)", text)} == {__version__}

@@ -232,5 +232,5 @@ def test_comparison_takes_the_network_in(model, tmp_path):
 
 
 def test_more_actors_than_the_cluster_has_room_for_are_refused(ray_cluster, model, tmp_path):
-    with pytest.raises(RefusedInputError, match="2 actors of 1 CPUs need one CPU beside them"):
+    with pytest.raises(RefusedInputError, match=r"2 workers need 1 CPUs each and one CPU beside them"):
         ingest.main(configure(tmp_path / "run", couinaud=settings(model, prediction_actors=2)))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import replace
@@ -157,6 +158,27 @@ def test_rejected_cases_are_tried_again_until_a_later_step_has_run(ingested, tmp
     run.remove("reports", "refine_image_labels.json")
     assert ingest.main(config) == 0
     assert hash_files(config.run) == hash_files(ingested.run)
+
+
+@pytest.mark.parametrize(
+    ("report", "looks"),
+    [
+        ("construct_couinaud", True),
+        ("evaluate_couinaud", True),
+        ("export_masks", True),
+        ("benchmark", True),
+        ("refine_image_labels", False),
+        ("train_segmenter", False),
+        ("tune_synthesis", False),
+    ],
+)
+def test_archive_is_looked_at_again_unless_a_job_has_used_the_volumes(tmp_path, report, looks):
+    run = RunFolder(str(tmp_path / "run"))
+    for name in ("ingest", report):
+        run.write_json({"quarantined": {}}, "reports", f"{name}.json")
+    config = PipelineConfig(run=run.uri, source=SourceConfig(layout="msd", path=str(tmp_path / "gone")))
+    with pytest.raises(RefusedInputError) if looks else contextlib.nullcontext():
+        ingest.main(config)
 
 
 def test_82_files_and_labels_that_changed_are_read_again(ray_cluster, tmp_path):

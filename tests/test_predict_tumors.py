@@ -116,6 +116,19 @@ def test_written_slab_is_not_predicted_again(run):
     assert run.read_bytes("probabilities", "named", "00000.parquet") == before
 
 
+def test_prediction_does_not_round_to_tf32_and_leaves_the_settings_as_they_were():
+    cudnn, seen = torch.backends.cudnn, []
+
+    def model(image, mask):
+        seen.append((cudnn.allow_tf32, cudnn.enabled, cudnn.benchmark))
+        return image, image[:, :1]
+
+    before = (cudnn.allow_tf32, cudnn.enabled, cudnn.benchmark)
+    predict_probability(model, np.zeros((2, 1, 8, 12), np.float32), np.ones((2, 8, 12), bool), 1)
+    assert seen == [(False, *before[1:])] * 2
+    assert (cudnn.allow_tf32, cudnn.enabled, cudnn.benchmark) == before
+
+
 def test_job_predicts_pathological_volumes_that_are_not_for_testing(run, tmp_path, ray_cluster):
     config = tiny_config(tmp_path, prediction_actors=2)
     assert job.main(config) == 0
@@ -129,5 +142,5 @@ def test_more_actors_than_cpus_are_refused(run, tmp_path, ray_cluster):
     from pipeline.stages.session import work_items
 
     work = work_items("predict_tumors", [{"volume_id": "named", "slab": 0}])
-    with pytest.raises(RefusedInputError, match="9 prediction actors need a CPU each: the cluster has 2"):
+    with pytest.raises(RefusedInputError, match=r"prediction_actors: 9 workers need 1 CPUs each, the cluster has 2"):
         predict_tumors(run, tiny_config(tmp_path, prediction_actors=9), work)

@@ -51,6 +51,28 @@ def test_removing_twice_is_no_error(tmp_path):
     assert run.names("d") == []
 
 
+@pytest.mark.parametrize("parts", [(), ("",)])
+def test_whole_run_folder_is_never_removed(tmp_path, parts):
+    run = RunFolder(str(tmp_path))
+    run.write_bytes(b"x", "f")
+    with pytest.raises(ValueError, match="only members are removed"):
+        run.remove(*parts)
+    assert run.names() == ["f"]
+
+
+@pytest.mark.parametrize("options", ["", "?x=1", "?endpoint=http://localhost:9000", "#part"])
+def test_member_opens_as_a_folder_whatever_options_the_uri_has(tmp_path, options):
+    run = RunFolder(f"file://{tmp_path}/run{options}")
+    member = RunFolder(run.member_uri("tune", "a b"))
+    assert member.root == run.path("tune", "a b") == str(tmp_path / "run" / "tune" / "a b")
+    assert RunFolder(member.member_uri("..", "..")).root == run.root
+    assert RunFolder("mock:///run" + options).member_uri("x") == "mock:///run/x" + options
+
+
+def test_question_mark_in_a_local_path_is_part_of_it(tmp_path):
+    assert RunFolder(RunFolder(f"{tmp_path}/why?").member_uri("x")).root == f"{tmp_path}/why?/x"
+
+
 def test_relative_folder_survives_pickling_and_a_change_of_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = RunFolder("run")

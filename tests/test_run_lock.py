@@ -46,6 +46,12 @@ def claim_from(run, age_s, **changes):
     os.utime(run.path(FOLDER, "other.json"), (then, then))
 
 
+def beat_elsewhere(run, ended):
+    """Give signs of life of the job on another machine."""
+    while not ended.wait(0.5):
+        os.utime(run.path(FOLDER, "other.json"))
+
+
 def test_second_job_is_refused_and_told_who_runs(holder, tmp_path):
     run = RunFolder(str(tmp_path))
     with (
@@ -66,11 +72,34 @@ def test_killed_job_on_this_machine_is_not_in_the_way(holder, tmp_path):
     assert not read_claims(run)
 
 
-def test_another_machines_job_lives_until_its_heartbeat_is_old(tmp_path):
+def test_another_machines_job_is_refused_at_its_next_heartbeat(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run_lock, "HEARTBEAT_S", 0.2)
     run = RunFolder(str(tmp_path))
     claim_from(run, age_s=STALE_S - 60, pid=2**22 + 1)
-    with pytest.raises(RefusedInputError, match="on elsewhere, process 4194305, last sign of life 24"):
+    ended = threading.Event()
+    heart = threading.Thread(target=beat_elsewhere, args=(run, ended))
+    heart.start()
+    with pytest.raises(RefusedInputError, match="on elsewhere, process 4194305, last sign of life"):
         hold_run_folder(run, "jobs.ingest").__enter__()
+    ended.set()
+    heart.join()
+    assert capsys.readouterr().err.count("waiting for another sign of life") == 1
+    assert list(read_claims(run)) == ["other.json"]
+
+
+def test_killed_job_of_another_machine_is_waited_for_until_its_heartbeat_is_old(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run_lock, "HEARTBEAT_S", 0.2)
+    run, begun = RunFolder(str(tmp_path)), time.time()
+    claim_from(run, age_s=STALE_S - 1, pid=2**22 + 1)
+    with hold_run_folder(run, "jobs.ingest"):
+        assert time.time() - begun > 0.9
+        assert [claim.job for claim, _ in read_claims(run).values()] == ["jobs.ingest"]
+    assert "or 300 s without one, of jobs.tune since" in capsys.readouterr().err
+
+
+def test_job_of_another_machine_that_was_silent_for_long_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_lock.time, "sleep", lambda _: pytest.fail("waited"))
+    run = RunFolder(str(tmp_path))
     claim_from(run, age_s=STALE_S + 60, pid=2**22 + 1)
     with hold_run_folder(run, "jobs.ingest"):
         assert len(read_claims(run)) == 1
@@ -105,6 +134,44 @@ def hold_and_lose(run):
     with hold_run_folder(run, "jobs.ingest"):
         run.remove(FOLDER)
         time.sleep(60)
+
+
+class HangingFolder(RunFolder):
+    """A run folder on a share that hangs in the second write of a claim until `hang` is over."""
+
+    def __init__(self, uri):
+        super().__init__(uri)
+        self.writes, self.hanging, self.hang = 0, threading.Event(), threading.Event()
+
+    def write_json(self, value, *parts):
+        self.writes += 1
+        if self.writes == 2:
+            self.hanging.set()
+            self.hang.wait()
+        super().write_json(value, *parts)
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_job_whose_claim_was_written_too_late_stops_if_another_runs(tmp_path, monkeypatch, taken):
+    monkeypatch.setattr(run_lock, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(run_lock, "STALE_S", 0.2)
+    run, name, before = HangingFolder(str(tmp_path)), "mine.json", signal.signal(signal.SIGINT, lambda *_: None)
+    claim = Claim.of_this_process("jobs.ingest")
+    RunFolder.write_json(run, asdict(claim), FOLDER, name)
+    ended, lost = threading.Event(), threading.Event()
+    run.writes = 1
+    heart = threading.Thread(target=run_lock._beat, args=(run, claim, name, ended, lost))
+    heart.start()
+    run.hanging.wait()
+    time.sleep(0.3)
+    if taken:  # as a newcomer does that finds the claim dead
+        run.remove(FOLDER, name)
+        claim_from(run, age_s=0)
+    run.hang.set()
+    assert lost.wait(30 if taken else 0.5) == taken
+    ended.set()
+    heart.join()
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("uri", ["", "mock:///run"])

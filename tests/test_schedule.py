@@ -4,7 +4,15 @@ import pytest
 
 from jobs import size_cluster as job
 from pipeline.cluster import schedule
-from pipeline.cluster.schedule import DriverCost, StepCost, extrapolate, format_schedule, measure_steps, simulate
+from pipeline.cluster.schedule import (
+    DriverCost,
+    StepCost,
+    extrapolate,
+    format_schedule,
+    measure_rows,
+    measure_steps,
+    simulate,
+)
 from pipeline.config import PipelineConfig, ScheduleConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
@@ -72,6 +80,16 @@ def test_costs_are_the_runs_own(tmp_path):
     references = sum(path.stat().st_size for path in (tmp_path / "references").rglob("*.parquet"))
     assert cost.cpu_seconds == pytest.approx(10.0 / depth)
     assert cost.megabytes == pytest.approx((written + references) / 1e6 / depth + 0.53)
+
+
+@pytest.mark.parametrize("options", ["", "?x=1"])
+def test_measuring_rows_leaves_the_run_as_it_was(tmp_path, monkeypatch, options):
+    monkeypatch.setattr(schedule, "_ROWS", 2)
+    run = RunFolder(f"file://{tmp_path}{options}")
+    write_case(run, "a", (4,), "train")
+    before = sorted(tmp_path.rglob("*"))
+    assert min(measure_rows(run)) > 0
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_job_prints_a_table_and_leaves_nothing_else(ray_cluster, tmp_path, capsys):

@@ -1,22 +1,27 @@
 """Training CouinaudNet through Ray: which slices it sees, and that it goes on after whatever was killed."""
 
+import contextlib
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import ray
 
 from jobs import train_couinaudnet as job
-from pipeline.config import CouinaudNetConfig
+from pipeline.config import CouinaudNetConfig, RayConfig
 from pipeline.errors import RefusedInputError
 from pipeline.labeled_slices import read_labeled_slab, read_neighbors
 from pipeline.models import checkpoint
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, image_labels_schema
-from pipeline.stages.base import check_flow
-from pipeline.stages.couinaudnet_worker import count_steps, fix_epochs
+from pipeline.stages.base import ATTEMPTS_SETTING, check_flow
+from pipeline.stages.couinaudnet_worker import _open_board, count_steps, fix_epochs
 from pipeline.stages.healthy_slices import CountHealthySlices, ReadHealthySlices, decode_healthy_slices, find_healthy
-from pipeline.stages.train_couinaudnet import check_resources
+from pipeline.stages.room import require_room
+from pipeline.stages.session import NO_PROGRESS_TIMEOUT_S
+from pipeline.stages.train_couinaudnet import _make_trainer, check_checkpoint, check_workers
 from pipeline.training import make_optimizer
 from pipeline.training_history import COUINAUDNET, read_history
 
@@ -105,20 +110,26 @@ def test_labels_of_other_slices_are_an_error(run):
 
 
 @pytest.mark.parametrize(
-    ("settings", "resources", "slices", "message"),
+    ("settings", "capacity", "message"),
     [
-        ({"num_workers": 2}, {"CPU": 2.0}, 10, "less than the one CPU"),
-        ({"use_gpu": True}, {"CPU": 4.0}, 10, "GPU each: the cluster has 0"),
-        ({"num_workers": 3}, {"CPU": 8.0}, 2, "there are 2"),
+        ({}, {"CPU": 1.0}, "need 1 CPUs each and one CPU beside them, the cluster has 1 CPUs"),
+        ({"cpus_per_worker": 0.8}, {"CPU": 2.0}, "2 workers need 0.8 CPUs each"),
+        ({"use_gpu": True}, {"CPU": 4.0, "GPU": 1.0}, "a GPU each and .* the cluster has 4 CPUs and 1 GPUs"),
+        ({"cpus_per_worker": 0.5}, {"CPU": 2.0}, None),
+        ({"use_gpu": True}, {"CPU": 3.0, "GPU": 2.0}, None),
     ],
 )
-def test_too_small_a_cluster_is_refused(settings, resources, slices, message):
-    with pytest.raises(RefusedInputError, match=message):
-        check_resources(CouinaudNetConfig(**settings), resources, slices)
+def test_too_small_a_cluster_is_refused(settings, capacity, message):
+    refused = pytest.raises(RefusedInputError, match=message) if message else contextlib.nullcontext()
+    with refused:
+        require_room("couinaudnet.num_workers", 2, CouinaudNetConfig(**settings), capacity, spare_cpu=True)
 
 
-def test_enough_resources_are_accepted():
-    check_resources(CouinaudNetConfig(num_workers=2, cpus_per_worker=0.5), {"CPU": 2.0}, 2)
+def test_training_without_a_cpu_for_its_data_or_slices_for_all_is_refused(ray_cluster):
+    with pytest.raises(RefusedInputError, match=r"couinaudnet\.num_workers: 2 workers .* the cluster has 2 CPUs"):
+        check_workers(CouinaudNetConfig(num_workers=2), 10)
+    with pytest.raises(RefusedInputError, match="a healthy slice each, there are 1"):
+        check_workers(CouinaudNetConfig(num_workers=2, cpus_per_worker=0.5), 1)
 
 
 @pytest.mark.parametrize(("slices", "workers", "steps"), [(20, 1, 5), (21, 1, 6), (21, 2, 3), (3, 2, 1)])
@@ -132,12 +143,35 @@ def test_length_may_be_given_in_steps(steps, slices, epochs):
     assert fix_epochs(config, slices).couinaudnet.epochs == epochs
 
 
+@pytest.mark.parametrize(("before", "now", "refused"), [(4, 1, True), (1, 2, True), (2, 2, False), (None, 2, False)])
+def test_checkpoint_of_another_number_of_workers_is_not_gone_on_from(tmp_path, before, now, refused):
+    run, config = RunFolder(str(tmp_path)), tiny_config(tmp_path, num_workers=now).couinaudnet
+    check_checkpoint(run, config)
+    model = checkpoint.build_couinaudnet(config, 0)
+    state = checkpoint.TrainingState(num_workers=before).after({"steps": 5})
+    checkpoint.write_checkpoint(run, model, make_optimizer(model, config), state)
+    words = rf"epoch-00001 was trained by {before} workers, now it is {now};"
+    with pytest.raises(RefusedInputError, match=words) if refused else contextlib.nullcontext():
+        check_checkpoint(run, config)
+
+
 def test_72_training_without_a_healthy_slice_is_refused(tmp_path, ray_cluster):
     run = RunFolder(str(tmp_path))
     write_case(run, "named", segments=(4,))
     run.write_json({"quarantined": {}}, "reports", "refine_image_labels.json")
     with pytest.raises(RefusedInputError, match="tumor on all 6 slices of 1 training volumes"):
         job.main(tiny_config(tmp_path))
+
+
+def test_settings_of_ray_data_hold_in_the_task_that_trains(run, tmp_path, ray_cluster):
+    config = replace(tiny_config(tmp_path), ray=RayConfig(attempts_per_case=7))
+    slabs = [{"volume_id": "healthy", "slab": 0, "healthy_slices": 4}]
+
+    def read_settings():
+        context = _make_trainer(run, config, slabs).datasets["train"].context
+        return context.get_config(ATTEMPTS_SETTING), context.execution_no_progress_timeout_s
+
+    assert ray.get(ray.remote(read_settings).options(num_cpus=0).remote()) == (7, NO_PROGRESS_TIMEOUT_S)
 
 
 def test_two_workers_train_and_leave_networks_and_curves(run, tmp_path, ray_cluster):
@@ -152,6 +186,13 @@ def test_two_workers_train_and_leave_networks_and_curves(run, tmp_path, ray_clus
     assert read_curve(tmp_path, "couinaudnet/cross_entropy") == list(range(6))
     assert not run.exists("couinaudnet", "checkpoints")
     assert job.main(config) == 0
+
+
+def test_curves_of_a_run_folder_behind_a_uri_are_in_its_history_alone(tmp_path):
+    assert _open_board(RunFolder("mock:///run"), 0) is None
+    with _open_board(RunFolder(f"file://{tmp_path}"), 0) as board:
+        board.add_scalar("x", 1.0, 0)
+    assert list((tmp_path / "couinaudnet" / "tensorboard").iterdir())
 
 
 def read_curve(folder, name):

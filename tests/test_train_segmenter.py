@@ -13,7 +13,8 @@ import SimpleITK as sitk
 from jobs import predict_segmentation, train_segmenter
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
-from pipeline.stages.predict_segmentation import encode_mask, native_geometry
+from pipeline.slabs import read_volume_rows
+from pipeline.stages.predict_segmentation import encode_mask, native_geometry, predict_volumes
 from pipeline.stages.train_segmenter import plan_segmenter
 from pipeline.steps import EXIT_DONE
 from pipeline.training_history import SEGMENTER, read_history
@@ -110,6 +111,22 @@ def test_only_missing_volumes_are_predicted(trained):
     assert predict_segmentation.main(config) == EXIT_DONE
     assert there.stat().st_mtime_ns == before
     assert run.names("predictions") == ["later.nii.gz", "test.nii.gz"]
+
+
+@pytest.mark.parametrize("asked", [{"use_gpu": True}, {"num_workers": 4, "batch_size": 4}, {"cpus_per_worker": 3.0}])
+def test_training_that_the_cluster_has_no_room_for_is_refused_before_a_case_is_exported(tmp_path, asked):
+    run = write_cohort(tmp_path)
+    with pytest.raises(RefusedInputError, match=r"segmenter\.num_workers: . workers need .* the cluster has 2"):
+        train_segmenter.main(tiny_config(tmp_path, **asked))
+    assert not run.exists("segmenter")
+
+
+@pytest.mark.parametrize("asked", [{"use_gpu": True}, {"prediction_actors": 3}])
+def test_prediction_that_the_cluster_has_no_room_for_is_refused(tmp_path, asked):
+    run = write_cohort(tmp_path)
+    volumes = {row.volume_id: row for row in read_volume_rows(run)}
+    with pytest.raises(RefusedInputError, match=r"prediction_actors: . workers need .* the cluster has 2"):
+        next(predict_volumes(run, tiny_config(tmp_path, **asked), volumes, list(volumes)))
 
 
 def test_nothing_to_predict_is_no_error(tmp_path):

@@ -20,6 +20,7 @@ from pipeline.slabs import VolumeRow, read_volume_rows, slab_name, write_volume_
 DEEP = "deep"
 """The volume of ten times the depth."""
 _DEPTH = 10
+_FOLDER = "benchmark"
 _MARK = "cohort.json"
 _SEGMENT = 4
 
@@ -29,10 +30,11 @@ def open_cohort(config: PipelineConfig) -> tuple[RunFolder, list[VolumeRow], Vol
 
     They are written unless they are there; a cohort of another size is replaced.
     """
-    run = RunFolder(f"{RunFolder(config.run).uri}/benchmark")
+    whole = RunFolder(config.run)
+    run = RunFolder(whole.member_uri(_FOLDER))
     size: dict[str, Any] = {"seed": config.seed, "phantom": asdict(config.phantom), "grid": asdict(config.grid)}
     if not run.exists(_MARK) or run.read_json(_MARK) != size:
-        run.remove()
+        whole.remove(_FOLDER)
         for number in range(max(1, config.phantom.train_pathological)):
             _write_volume(run, config, f"volume_{number:05d}", config.phantom.slices, number)
         _write_volume(run, config, DEEP, _DEPTH * config.phantom.slices, config.phantom.train_pathological)

@@ -128,7 +128,8 @@ def measure_trainings(run: RunFolder) -> dict[str, float]:
 
 def measure_rows(run: RunFolder) -> tuple[float, float]:
     """Return seconds to read and to commit the row of one volume, on the storage of the run folder: medians."""
-    there = RunFolder(f"{run.uri}/rows-{uuid.uuid4().hex}")
+    name = f"rows-{uuid.uuid4().hex}"
+    there = RunFolder(run.member_uri(name))
     row = read_volume_rows(run)[0]
     try:
         seconds = []
@@ -140,7 +141,7 @@ def measure_rows(run: RunFolder) -> tuple[float, float]:
             seconds.append((time.perf_counter() - written, written - begun))
         return statistics.median(read for read, _ in seconds), statistics.median(commit for _, commit in seconds)
     finally:
-        there.remove()
+        run.remove(name)
 
 
 def simulate(cost: StepCost, driver: DriverCost, config: ScheduleConfig, nodes: int, seed: int = 0) -> Simulated:

@@ -7,7 +7,7 @@ only with it. So a checkpoint is whole or absent on any file system, object stor
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -30,14 +30,17 @@ class TrainingState:
     Args:
         epochs_done: Completed epochs.
         history: One record per completed epoch.
+        num_workers: Workers that train, by which the length of an epoch in steps is fixed; None if that is not known.
     """
 
     epochs_done: int = 0
     history: tuple[dict[str, Any], ...] = ()
+    num_workers: int | None = None
 
     def after(self, record: dict[str, Any]) -> TrainingState:
         """Return the state one epoch later."""
-        return TrainingState(self.epochs_done + 1, (*self.history, {"epoch": self.epochs_done, **record}))
+        history = (*self.history, {"epoch": self.epochs_done, **record})
+        return replace(self, epochs_done=self.epochs_done + 1, history=history)
 
 
 def build_couinaudnet(config: CouinaudNetConfig, seed: int) -> CouinaudNet:
@@ -75,7 +78,7 @@ def write_checkpoint(
     buffer = io.BytesIO()
     torch.save(optimizer.state_dict(), buffer)
     run.write_bytes(buffer.getvalue(), *folder, "optimizer.pt")
-    run.write_json({"epochs_done": state.epochs_done, "history": state.history}, *folder, "training.json")
+    run.write_json(asdict(state), *folder, "training.json")
     return folder
 
 
@@ -99,7 +102,7 @@ def read_state(run: RunFolder, name: str | None) -> TrainingState:
     if name is None:
         return TrainingState()
     record = run.read_json(COUINAUDNET, CHECKPOINTS, name, "training.json")
-    return TrainingState(record["epochs_done"], tuple(record["history"]))
+    return TrainingState(record["epochs_done"], tuple(record["history"]), record.get("num_workers"))
 
 
 def restore(run: RunFolder, name: str, model: CouinaudNet, optimizer: optim.Optimizer) -> None:

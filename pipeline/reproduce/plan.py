@@ -19,7 +19,7 @@ from pipeline.branch_folder import make_branch
 from pipeline.config import PipelineConfig, SegmenterConfig
 from pipeline.errors import RefusedInputError
 from pipeline.reproduce.arms import Arm, configure_arm
-from pipeline.run_folder import RunFolder
+from pipeline.run_folder import RunFolder, join_uri
 from pipeline.run_lock import hold_run_folder
 from pipeline.steps import default_settings, plain_settings
 
@@ -193,7 +193,7 @@ def _take(config: PipelineConfig, tuned: PipelineConfig, sections: Sequence[str]
 
 def _at(config: PipelineConfig, tuned: PipelineConfig, name: str) -> PipelineConfig:
     """Return settings whose run folder is the node's."""
-    return replace(tuned, run=f"{config.run.rstrip('/')}/{name}")
+    return replace(tuned, run=join_uri(config.run, name))
 
 
 def _name_node(prefix: str, settings: Mapping[str, Any]) -> str:

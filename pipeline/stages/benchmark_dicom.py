@@ -75,8 +75,9 @@ def _ingest(run: RunFolder, config: PipelineConfig, ingest: Ingest, archive: Hos
     Raises:
         RuntimeError: If not every series became a volume: the time would mean nothing.
     """
-    target = RunFolder(str(run.local("benchmark_dicom", "run")))
-    target.remove()
+    folder = ("benchmark_dicom", "run")
+    run.remove(*folder)
+    target = RunFolder(str(run.local(*folder)))
     ingest(archive.settings(target.uri, config, few=few))
     given, expected = len(target.names("volumes")), FEW if few else SERIES
     if given != expected:

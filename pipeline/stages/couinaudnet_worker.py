@@ -58,7 +58,7 @@ def train_on_worker(settings: dict[str, Any]) -> None:
     torch.set_num_threads(max(1, int(net.cpus_per_worker)))
     first = ray.train.get_context().get_world_rank() == 0
     name = broadcast_from_rank_zero(checkpoint.newest_checkpoint(run) if first else None)
-    state = checkpoint.read_state(run, name)
+    state = replace(checkpoint.read_state(run, name), num_workers=net.num_workers)
     start = state.epochs_done
     network = checkpoint.build_couinaudnet(net, config.seed)
     model = prepare_model(network)
@@ -71,11 +71,12 @@ def train_on_worker(settings: dict[str, Any]) -> None:
         results = _train_epoch(model, optimizer, config, epoch, steps)
         record = {"steps": steps, "seconds": round(time.monotonic() - began, 2), "resumed": 0 < start == epoch}
         state = state.after({**record, **summarize(results)})
-        if board is None:
-            ray.train.report(state.history[-1])
-        else:
+        if board is not None:
             _draw(board, results, epoch * steps)
+        if first:
             _report(run, state, checkpoint.write_checkpoint(run, network, optimizer, state))
+        else:
+            ray.train.report(state.history[-1])
 
 
 def _train_epoch(
@@ -125,14 +126,18 @@ def _report(run: RunFolder, state: TrainingState, folder: tuple[str, ...]) -> No
     )
 
 
-def _open_board(run: RunFolder, first_step: int) -> SummaryWriter:
-    """Open the loss curves; what a killed worker drew beyond its last checkpoint is hidden."""
+def _open_board(run: RunFolder, first_step: int) -> SummaryWriter | None:
+    """Open the loss curves; what a killed worker drew beyond its last checkpoint is hidden.
+
+    Returns:
+        None behind a URI, for which TensorBoard needs packages of its own: `history.jsonl` has the curves, too.
+    """
     from pyarrow.fs import LocalFileSystem
     from torch.utils.tensorboard import SummaryWriter
 
-    local = isinstance(run.filesystem, LocalFileSystem)
-    folder = run.path(*TENSORBOARD) if local else "/".join((run.uri, *TENSORBOARD))
-    return SummaryWriter(folder, purge_step=first_step or None)
+    if not isinstance(run.filesystem, LocalFileSystem):
+        return None
+    return SummaryWriter(run.path(*TENSORBOARD), purge_step=first_step or None)
 
 
 def _draw(board: SummaryWriter, results: Sequence[StepResult], first_step: int) -> None:

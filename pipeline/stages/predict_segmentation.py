@@ -16,7 +16,8 @@ from pipeline.segmenter.dataset import NetworkInput, normalize_slices, read_live
 from pipeline.segmenter.ensemble import combine_probabilities, spot_whole_liver, subtract_fat
 from pipeline.slabs import VolumeRow
 from pipeline.stages.base import REASON, CaseStage, Row
-from pipeline.stages.session import pool_size, work_items
+from pipeline.stages.room import pool_size
+from pipeline.stages.session import work_items
 from pipeline.volume import Geometry, to_native_image
 
 if TYPE_CHECKING:
@@ -125,11 +126,14 @@ def predict_volumes(
         config: Settings.
         volumes: Volumes by id.
         volume_ids: Those to predict, at least one.
+
+    Raises:
+        RefusedInputError: If the cluster has no room for the actors.
     """
     import ray.data
 
     settings = config.segmenter
-    actors = pool_size(settings.prediction_actors, settings.cpus_per_worker, settings.use_gpu)
+    actors = pool_size("segmenter", settings)
     predicted = work_items("predict_segmentation", [{"volume_id": volume_id} for volume_id in volume_ids]).map_batches(
         PredictSegmentation,
         fn_constructor_kwargs={"run": run, "config": config, "volumes": volumes},

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.config import PipelineConfig
-from pipeline.errors import RefusedInputError
 from pipeline.labeled_slices import read_labeled_slab, read_neighbors
 from pipeline.prediction import TumorSpotter, find_regions
 from pipeline.run_folder import RunFolder
@@ -81,22 +80,17 @@ def predict_tumors(run: RunFolder, config: PipelineConfig, work: ray.data.Datase
         work: Work items with `volume_id` and `slab`.
 
     Raises:
-        RefusedInputError: If the cluster has fewer CPUs or GPUs than actors; both numbers are quoted.
+        RefusedInputError: If the cluster has no room for the actors.
     """
     import ray.data
 
-    from pipeline.stages.session import cluster_capacity, pool_size
+    from pipeline.stages.room import pool_size
 
     net = config.couinaudnet
-    kind = "GPU" if net.use_gpu else "CPU"
-    available = cluster_capacity().get(kind, 0.0)
-    actors = pool_size(net.prediction_actors, net.cpus_per_worker, net.use_gpu)
-    if actors * (1.0 if net.use_gpu else net.cpus_per_worker) > available:
-        raise RefusedInputError(f"{actors} prediction actors need a {kind} each: the cluster has {available:g}")
     return work.map_batches(
         PredictTumors,
         fn_constructor_kwargs={"run": run, "config": config},
-        compute=ray.data.ActorPoolStrategy(size=actors),
+        compute=ray.data.ActorPoolStrategy(size=pool_size("couinaudnet", net)),
         num_cpus=net.cpus_per_worker,
         num_gpus=int(net.use_gpu),
         batch_size=1,

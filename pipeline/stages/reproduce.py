@@ -30,7 +30,8 @@ from pipeline.stages.evaluate import EvaluateSegmentation, VolumeResult, evaluat
 from pipeline.stages.find_cases import find_cases
 from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases, remove_volume
 from pipeline.stages.predict_segmentation import PREDICTED_SPLITS, PredictSegmentation
-from pipeline.stages.session import pool_size, work_items
+from pipeline.stages.room import pool_size
+from pipeline.stages.session import work_items
 from pipeline.steps import Step
 
 
@@ -147,11 +148,11 @@ def predict_as_teacher(config: PipelineConfig, teacher: PipelineConfig) -> int:
 def _predict_in_actors(
     run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow], student: RunFolder
 ) -> Iterator[Row]:
-    """Give the rows of `PredictAsTeacher` for all volumes."""
+    """Give the rows of `PredictAsTeacher` for all volumes; refuse actors that the cluster has no room for."""
     import ray.data
 
     settings = config.segmenter
-    actors = pool_size(settings.prediction_actors, settings.cpus_per_worker, settings.use_gpu)
+    actors = pool_size("segmenter", settings)
     predicted = work_items("reproduce", [{"volume_id": volume_id} for volume_id in volumes]).map_batches(
         PredictAsTeacher,
         fn_constructor_kwargs={"run": run, "config": config, "volumes": volumes, "student": student},

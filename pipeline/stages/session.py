@@ -55,7 +55,7 @@ def ray_session(config: RayConfig, run: RunFolder | None = None, source: str = "
     started = not ray.is_initialized()
     if started:
         _start(config)
-    _configure_data(config)
+    configure_data(config)
     _growth.update(CPU=config.grows_to_cpus, GPU=config.grows_to_gpus)
     try:
         if started and run is not None:
@@ -93,8 +93,11 @@ def _start(config: RayConfig) -> None:
     )
 
 
-def _configure_data(config: RayConfig) -> None:
-    """Set Ray Data's context: no silent loss of rows, no endless wait, quiet logs."""
+def configure_data(config: RayConfig) -> None:
+    """Set Ray Data's context of this process: no silent loss of rows, no endless wait, quiet logs.
+
+    A task that makes a dataset has to call it, too: the context of the driver does not go there.
+    """
     import ray.data  # sets the levels of its loggers
 
     _set_log_levels()
@@ -111,15 +114,6 @@ def cluster_capacity() -> dict[str, float]:
 
     there: dict[str, float] = ray.cluster_resources()
     return there | {name: max(there.get(name, 0.0), most) for name, most in _growth.items()}
-
-
-def pool_size(actors: int, cpus_per_actor: float, use_gpu: bool) -> int:
-    """Return how many actors a pool has: as many as asked for, or, asked for 0, as many as fit beside one free CPU."""
-    if actors:
-        return actors
-    capacity = cluster_capacity()
-    room = (capacity["CPU"] - 1) / cpus_per_actor
-    return max(1, int(min(room, capacity["GPU"]) if use_gpu else room))
 
 
 def work_items(step: str, rows: Sequence[dict[str, Any]], blocks_per_cpu: int = BLOCKS_PER_CPU) -> ray.data.Dataset:

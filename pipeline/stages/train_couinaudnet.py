@@ -7,7 +7,7 @@ which serves a restarted worker and a restarted driver alike; Ray Train is told 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -22,37 +22,53 @@ from pipeline.stages.base import Row
 from pipeline.stages.couinaudnet_worker import count_steps, fix_epochs, train_on_worker
 from pipeline.stages.follow_training import follow_training
 from pipeline.stages.healthy_slices import ReadHealthySlices
+from pipeline.stages.room import require_training_room
 from pipeline.training_history import COUINAUDNET, read_history
 
 if TYPE_CHECKING:
     import ray.data
+    from ray.train.torch import TorchTrainer
 
 CHECKPOINTS_KEPT = 2
 
 
-def check_resources(config: CouinaudNetConfig, resources: Mapping[str, float], healthy_slices: int) -> None:
-    """Refuse what would wait for ever: no CPU left for Ray Data, too few GPUs, or a worker without a slice.
+def check_workers(config: CouinaudNetConfig, healthy_slices: int) -> None:
+    """Refuse what would wait for ever: more than the cluster has room for, or a worker without a slice.
 
     Args:
         config: Workers and what they reserve.
-        resources: `cluster_capacity()`.
         healthy_slices: Slices to train on.
 
     Raises:
         RefusedInputError: Quoting what is asked for and what there is.
     """
-    workers, cpus = config.num_workers, resources.get("CPU", 0.0)
-    if workers * config.cpus_per_worker + 1 > cpus:
+    require_training_room(config)
+    if healthy_slices < config.num_workers:
         raise RefusedInputError(
-            f"{workers} training workers of {config.cpus_per_worker:g} CPUs leave Ray Data less than the one CPU that"
-            f" it needs: the cluster has {cpus:g}"
+            f"couinaudnet.num_workers: {config.num_workers} workers need a healthy slice each, there are"
+            f" {healthy_slices}"
         )
-    if config.use_gpu and workers > resources.get("GPU", 0.0):
+
+
+def check_checkpoint(run: RunFolder, config: CouinaudNetConfig) -> None:
+    """Refuse to go on with another number of workers: batches and epochs of the training would be others.
+
+    Args:
+        run: Run folder, perhaps with a checkpoint.
+        config: Workers.
+
+    Raises:
+        RefusedInputError: If the newest checkpoint was made by another number; both are quoted.
+    """
+    from pipeline.models.checkpoint import CHECKPOINTS, newest_checkpoint, read_state
+
+    name = newest_checkpoint(run)
+    before = read_state(run, name).num_workers
+    if before not in (None, config.num_workers):
         raise RefusedInputError(
-            f"{workers} training workers need a GPU each: the cluster has {resources.get('GPU', 0):g}"
+            f"couinaudnet.num_workers: {name} was trained by {before} workers, now it is {config.num_workers};"
+            f" go on with {before}, or remove {run.path(COUINAUDNET, CHECKPOINTS)} to train from the beginning"
         )
-    if healthy_slices < workers:
-        raise RefusedInputError(f"{workers} training workers need a healthy slice each: there are {healthy_slices}")
 
 
 def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> Iterator[dict[str, Any]]:
@@ -67,7 +83,7 @@ def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Ro
         slabs: Rows of `CountHealthySlices`.
 
     Raises:
-        RefusedInputError: If the cluster is too small.
+        RefusedInputError: If the cluster is too small, or a checkpoint was made by another number of workers.
         ray.train.TrainingFailedError: If workers failed more often than the settings allow.
     """
     from pipeline.models.checkpoint import CHECKPOINTS, DESCRIPTION
@@ -92,11 +108,10 @@ def _train(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> Iter
     """Train on slabs and publish the networks; give the record of each epoch."""
     import ray
 
-    from pipeline.stages.session import cluster_capacity
-
     healthy_slices = _count_healthy(slabs)
     config = fix_epochs(config, healthy_slices)
-    check_resources(config.couinaudnet, cluster_capacity(), healthy_slices)
+    check_workers(config.couinaudnet, healthy_slices)
+    check_checkpoint(run, config.couinaudnet)
     fitting = ray.remote(_fit).options(num_cpus=0).remote(run, config, slabs)
     yield from follow_training(run, COUINAUDNET, fitting)
     _publish(run, config, healthy_slices)
@@ -131,15 +146,24 @@ def _publish(run: RunFolder, config: PipelineConfig, healthy_slices: int) -> Non
 
 def _fit(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> None:
     """Run Ray Train; in a task of its own, so that the caller can look at the history meanwhile."""
+    from pipeline.models.checkpoint import discard_stale_checkpoints
+
+    discard_stale_checkpoints(run)
+    _make_trainer(run, config, slabs).fit()
+
+
+def _make_trainer(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> TorchTrainer:
+    """Return the training of all epochs, Ray Data being configured in this process."""
     from ray.data import ExecutionOptions
     from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    from pipeline.models.checkpoint import CHECKPOINTS, discard_stale_checkpoints
+    from pipeline.models.checkpoint import CHECKPOINTS
+    from pipeline.stages.session import configure_data
 
-    discard_stale_checkpoints(run)
+    configure_data(config.ray)
     net = config.couinaudnet
-    trainer = TorchTrainer(
+    return TorchTrainer(
         train_on_worker,
         train_loop_config={"run": run, "config": config, "steps": count_steps(net, _count_healthy(slabs))},
         scaling_config=ScalingConfig(
@@ -157,7 +181,6 @@ def _fit(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> None:
         datasets={"train": _healthy_slices(run, config, slabs)},
         dataset_config=DataConfig(execution_options=ExecutionOptions(preserve_order=True)),
     )
-    trainer.fit()
 
 
 def _healthy_slices(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> ray.data.Dataset:

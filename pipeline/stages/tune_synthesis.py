@@ -9,14 +9,13 @@ and a training inside it would wait for ever.
 from __future__ import annotations
 
 import math
-import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.branch_folder import BranchFolder
 from pipeline.config import PipelineConfig
 from pipeline.pixel_labels import window_radius
-from pipeline.run_folder import RunFolder
+from pipeline.run_folder import RunFolder, join_uri
 from pipeline.slabs import VolumeRow, read_volume_rows
 from pipeline.stages.base import Row, Stage, require_whole
 from pipeline.stages.count_statistics import CountStatistics
@@ -94,7 +93,7 @@ def train_and_measure(settings: dict[str, Any], parent: str, config: PipelineCon
     import ray
     from ray import tune
 
-    uri = posixpath.join(parent, "tune", "synthesis", "branches", tune.get_context().get_trial_id())
+    uri = join_uri(parent, "tune", "synthesis", "branches", tune.get_context().get_trial_id())
     tuned = replace_settings(config, settings)
     measure = ray.remote(measure_length).options(num_cpus=0, scheduling_strategy="DEFAULT")
     for epochs in training_lengths(config.couinaudnet.epochs):

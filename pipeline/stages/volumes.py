@@ -10,7 +10,7 @@ from pipeline.archive.cases import CaseSource
 from pipeline.archive.quarantine import Rejection
 from pipeline.config import PipelineConfig
 from pipeline.couinaud.methods import needs_network
-from pipeline.errors import CaseError, RefusedInputError, describe_error
+from pipeline.errors import CaseError, describe_error
 from pipeline.run_folder import RunFolder
 from pipeline.stages.base import Stage
 
@@ -61,24 +61,16 @@ def map_volumes(
     """
     import ray.data
 
-    from pipeline.stages.session import cluster_capacity, pool_size
+    from pipeline.stages.room import pool_size
 
     couinaud = config.couinaud
     memory = config.source.memory_per_case_mb * 1_000_000 or None
     if not (needs_network(couinaud) or config.source.liver_network):
         return work.map_batches(stage(run, config), memory=memory, batch_size=1, batch_format="pyarrow")
-    cluster = cluster_capacity()
-    actors = pool_size(couinaud.prediction_actors, couinaud.cpus_per_worker, couinaud.use_gpu)
-    cpus, gpus = cluster.get("CPU", 0.0), cluster.get("GPU", 0.0)
-    if actors * couinaud.cpus_per_worker + 1 > cpus or (couinaud.use_gpu and actors > gpus):
-        raise RefusedInputError(
-            f"couinaud.prediction_actors: {actors} actors of {couinaud.cpus_per_worker:g} CPUs need one CPU beside them"
-            f"{' and a GPU each' * couinaud.use_gpu}, the cluster has {cpus:g} CPUs and {gpus:g} GPUs"
-        )
     return work.map_batches(
         stage,
         fn_constructor_args=(run, config),
-        compute=ray.data.ActorPoolStrategy(size=actors),
+        compute=ray.data.ActorPoolStrategy(size=pool_size("couinaud", couinaud, spare_cpu=True)),
         num_cpus=couinaud.cpus_per_worker,
         num_gpus=int(couinaud.use_gpu),
         memory=memory,
