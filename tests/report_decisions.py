@@ -197,6 +197,9 @@ H|A metastasis of the liver has been ruled out.
 6|HCC with capsule in segment 6, artifact in segment 2.
 6|Mass in segment VI, hepatic cyst in segment II.
 R|Mass in segment 6, small cyst.
+R|Lesion in segment 6, cyst, too small to characterize.
+R|Hypodense lesion in segment 6, cyst cannot be excluded.
+R|Nodule in segment 6, hemangioma, not further characterized.
 H|Lesion in segment 6, 12 mm, cyst.
 R|Status post RFA in segment 4 for colorectal metastasis.
 R|Resection of segments II/III for colorectal metastases.

@@ -189,15 +189,15 @@ def _decide_all(
 ) -> dict[str, tuple[int, ...] | CaseError]:
     """Return the segments of each id, or why there are none, in the order of ids."""
     decisions: dict[str, list[tuple[int, ...] | CaseError]] = {}
-    given: dict[str, tuple[Mention, ...]] = {}
+    given: dict[str, list[Mention]] = {}
     for written, mentions in read:
         name = canonical(written)
         if isinstance(mentions, tuple) and mentions and mentions[0].rule == _GIVEN:
-            given[name] = (*given.get(name, ()), *mentions)
+            given.setdefault(name, []).extend(mentions)
         else:
             decisions.setdefault(name, []).append(_decide(mentions))
-    for name, mentions in given.items():
-        decisions.setdefault(name, []).append(_decide(mentions))
+    for name, rows in given.items():
+        decisions.setdefault(name, []).append(_decide(tuple(rows)))
     return {name: _unite(decisions[name]) for name in sorted(decisions)}
 
 

@@ -90,6 +90,7 @@ ENGLISH = Language(
     more_words=(
         r"new|newly|enlarging|growing|increasing|progressive|progressing|other|additional|further|more|else|larger"
     ),
+    with_words=r"with(?:out)?",
     same_subject=(
         r"which|that|it|they|is|are|was|were|has|have|had|can|could|now|today|currently|no|not|previously|formerly"
         r"|seen|noted|described|reported|known|measuring|located|involving|[\divx]+[ab]?|segm?\w*|in|on|of|at|and|or"

@@ -99,8 +99,10 @@ def mark_findings(lower: str, cues: Sequence[Cue], findings: Sequence[Finding], 
     """
     lasts = any(cue.kind == "persistent" for cue in cues)
     for cue in cues:
-        if cue.kind.endswith("_after"):
-            _mark_before(lower, cue, cues, findings, language)
+        if cue.kind == "negation_after":
+            _deny_before(lower, cue, cues, findings, language)
+        elif cue.kind == "doubt_after":
+            _doubt_before(cue, findings)
         elif cue.kind == "negation_before":
             _mark_negated(lower, cue, cues, findings, language)
         elif cue.kind == "past" or (cue.kind == "earlier" and not lasts):
@@ -111,7 +113,7 @@ def mark_findings(lower: str, cues: Sequence[Cue], findings: Sequence[Finding], 
             for finding in _following(lower, cue, cues, findings, ("boundary",))[:1]:
                 finding.active = True
         elif cue.kind in ("doubt_before", "leaning"):
-            _mark_doubt(lower, cue, cues, findings, language)
+            _mark_doubt(lower, cue, cues, findings)
 
 
 def _mark_negated(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Finding], language: Language) -> None:
@@ -128,7 +130,7 @@ def _mark_negated(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[
         finding.relative = language.more_pattern.search(lower, cue.end, finding.start) is not None
 
 
-def _mark_doubt(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Finding], language: Language) -> None:
+def _mark_doubt(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Finding]) -> None:
     """Doubt the next finding, or where none follows, the one before: `is indeterminate`."""
     following = _following(lower, cue, cues, findings, ("boundary",))
     for previous, finding in zip([None, *following], following, strict=False):
@@ -137,28 +139,31 @@ def _mark_doubt(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Fi
         finding.doubted = True
         finding.unsettled = finding.unsettled or cue.kind == "doubt_before"
     if not following:
-        _mark_before(lower, cue, cues, findings, language)
+        _doubt_before(cue, findings)
 
 
-def _mark_before(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Finding], language: Language) -> None:
-    """Apply a cue to what is before it: a doubt to the last finding, a negation to those that it tells of.
+def _doubt_before(cue: Cue, findings: Sequence[Finding]) -> None:
+    """Doubt the last finding before a cue."""
+    for finding in [finding for finding in findings if finding.start < cue.start and finding.kind != "neutral"][-1:]:
+        finding.doubted = True
+        finding.unsettled = finding.unsettled or cue.kind != "leaning"
+
+
+def _deny_before(lower: str, cue: Cue, cues: Sequence[Cue], findings: Sequence[Finding], language: Language) -> None:
+    """Deny the findings that a cue tells of; doubt them if they are known from elsewhere and were only not seen.
 
     `no longer` may stand before its finding: where none is before it, it holds for those behind.
     """
     begin = max((other.end for other in cues if other.kind == "boundary" and other.end <= cue.start), default=0)
-    before = [finding for finding in findings if finding.start < cue.start]
-    clause = [finding for finding in before if finding.start >= begin]
-    if cue.kind == "negation_after":
-        known = any(other.kind == "elsewhere" and begin <= other.start < cue.start for other in cues)
-        unseen = known and language.unseen_pattern.match(lower, cue.start) is not None
-        told = _told_of(lower, cue, clause, language)
-        for finding in told if clause else _following(lower, cue, cues, findings, ("boundary",)):
-            finding.negated = not unseen
-            finding.doubted = finding.unsettled = unseen or finding.unsettled
-        return
-    for finding in [finding for finding in before if finding.kind != "neutral"][-1:]:
-        finding.doubted = True
-        finding.unsettled = finding.unsettled or cue.kind != "leaning"
+    clause = [finding for finding in findings if begin <= finding.start < cue.start]
+    known = any(other.kind == "elsewhere" and begin <= other.start < cue.start for other in cues)
+    unseen = known and language.unseen_pattern.match(lower, cue.start) is not None
+    told = _told_of(lower, cue, clause, language)
+    for finding in told if clause else _following(lower, cue, cues, findings, ("boundary",)):
+        if unseen:
+            finding.doubted = finding.unsettled = True
+        else:
+            finding.negated = True
 
 
 def _told_of(lower: str, cue: Cue, clause: Sequence[Finding], language: Language) -> list[Finding]:

@@ -82,6 +82,11 @@ class Region:
     coarseness: Coarseness
 
 
+def _pattern(template: str) -> cached_property[re.Pattern[str]]:
+    """Return a property: a template of a regular expression, filled in with fields of the language."""
+    return cached_property(lambda language: re.compile(template.format_map(vars(language))))
+
+
 @dataclass(frozen=True, eq=False)
 class Language:
     """The words of one language.
@@ -112,6 +117,7 @@ class Language:
         plural: End of a noun in the plural.
         apart_words: What stands between the statements on two organs.
         more_words: Words behind a negation that deny only that there is more of something.
+        with_words: What stands between a finding and what comes with it.
         same_subject: First words of a part of a sentence that goes on about the finding before it.
         finite_verbs: Verbs that have a subject.
         unseen: How a negation begins that only tells what could be seen, not what is gone.
@@ -151,6 +157,7 @@ class Language:
     plural: str
     apart_words: str
     more_words: str
+    with_words: str
     same_subject: str
     finite_verbs: str
     unseen: str
@@ -170,70 +177,27 @@ class Language:
         if set(self.cues) != set(CUE_ORDER):
             raise ValueError(f"cues {sorted(self.cues)} do not match {sorted(CUE_ORDER)}")
 
-    @cached_property
-    def fresh_pattern(self) -> re.Pattern[str]:
-        """The pattern of a fresh start."""
-        return re.compile(self.fresh_start)
-
-    @cached_property
-    def continuation_pattern(self) -> re.Pattern[str]:
-        """The pattern of a sentence that goes on about the one before it."""
-        return re.compile(rf"\s*(?:{self.continuations})")
+    fresh_pattern = _pattern("{fresh_start}")
+    continuation_pattern = _pattern(r"\s*(?:{continuations})")
+    plural_pattern = _pattern("{plural}")
+    more_pattern = _pattern(r"(?<!\w)(?:{more_words})(?!\w)")
+    parting_pattern = _pattern(
+        r"(?:(?:[,(;]\s*)?(?P<with>\b(?:{with_words})\b)|[,(;])\s*(?!(?:{same_subject})(?!\w))\w"
+    )
+    """Where a sentence turns from a finding to something else: `mass, fluid`, `mass with fluid`."""
+    finite_pattern = _pattern(r"(?<!\w)(?:{finite_verbs})(?!\w)")
+    unseen_pattern = _pattern(r"(?:{unseen})(?!\w)")
+    naming_pattern = _pattern(r"\s*(?:(?:{naming_words})\s+)*")
+    diffuse_pattern = _pattern("(?:{diffuse})")
+    treated_pattern = _pattern(r"(?:{treated_words})(?!\w)")
+    into_pattern = _pattern(r"\s*(?:{into_words})?\s*")
+    primary_pattern = _pattern(r"\s*(?:{primary_words})(?!\w)")
+    """What makes the organ before it the origin of metastases."""
 
     @cached_property
     def short_trigger_patterns(self) -> tuple[re.Pattern[str], ...]:
         """The patterns of `short_triggers`."""
         return tuple(map(re.compile, self.short_triggers))
-
-    @cached_property
-    def plural_pattern(self) -> re.Pattern[str]:
-        """The pattern of the end of a noun in the plural."""
-        return re.compile(self.plural)
-
-    @cached_property
-    def more_pattern(self) -> re.Pattern[str]:
-        """The pattern of words that deny only that there is more."""
-        return re.compile(rf"(?<!\w)(?:{self.more_words})(?!\w)")
-
-    @cached_property
-    def parting_pattern(self) -> re.Pattern[str]:
-        """The pattern of where a sentence turns from a finding to something else: `mass, fluid`, `mass with fluid`."""
-        return re.compile(rf"(?:(?:[,(;]\s*)?(?P<with>\bwith(?:out)?\b)|[,(;])\s*(?!(?:{self.same_subject})(?!\w))\w")
-
-    @cached_property
-    def finite_pattern(self) -> re.Pattern[str]:
-        """The pattern of verbs that have a subject."""
-        return re.compile(rf"(?<!\w)(?:{self.finite_verbs})(?!\w)")
-
-    @cached_property
-    def unseen_pattern(self) -> re.Pattern[str]:
-        """The pattern of the begin of a negation that tells only what could be seen."""
-        return re.compile(rf"(?:{self.unseen})(?!\w)")
-
-    @cached_property
-    def naming_pattern(self) -> re.Pattern[str]:
-        """The pattern of words before the name of a lesion."""
-        return re.compile(rf"\s*(?:(?:{self.naming_words})\s+)*")
-
-    @cached_property
-    def diffuse_pattern(self) -> re.Pattern[str]:
-        """The pattern of benign findings that fill the liver."""
-        return re.compile(rf"(?:{self.diffuse})")
-
-    @cached_property
-    def treated_pattern(self) -> re.Pattern[str]:
-        """The pattern of verbs of treatment."""
-        return re.compile(rf"(?:{self.treated_words})(?!\w)")
-
-    @cached_property
-    def into_pattern(self) -> re.Pattern[str]:
-        """The pattern of what may stand between a negation and its place."""
-        return re.compile(rf"\s*(?:{self.into_words})?\s*")
-
-    @cached_property
-    def primary_pattern(self) -> re.Pattern[str]:
-        """The pattern of what makes the organ before it the origin of metastases."""
-        return re.compile(rf"\s*(?:{self.primary_words})(?!\w)")
 
     @cached_property
     def region_pattern(self) -> re.Pattern[str]:

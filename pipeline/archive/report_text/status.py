@@ -184,7 +184,8 @@ def _is_apposition(last: Finding, finding: Finding, lower: str, between: str, la
         return ":" in between
     if (finding.many and not last.many) or language.diffuse_pattern.match(lower, finding.start):
         return False
-    finding.unsettled = language.naming_pattern.fullmatch(between.rpartition(",")[2]) is None
+    named = language.naming_pattern.fullmatch(between.rpartition(",")[2]) is not None
+    finding.unsettled = finding.unsettled or not named
     return True
 
 
