@@ -1,7 +1,12 @@
-"""Shared fixtures: one Ray cluster and one run of the whole method. No example of a property has a time limit."""
+"""Shared fixtures: one Ray cluster and one run of the whole method.
+
+Properties see the same examples in each run, without a time limit. HYPOTHESIS_PROFILE=explore looks for new ones: what
+they find is a matter of its own, not of the change under test.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +17,9 @@ from pipeline.config import RayConfig
 
 from .whole_run import Interruption, run_with_interruptions
 
-settings.register_profile("default", deadline=None)
-settings.load_profile("default")
+settings.register_profile("default", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 @pytest.fixture(scope="session")

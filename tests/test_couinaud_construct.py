@@ -37,7 +37,7 @@ def stub(monkeypatch, labels, flags=()):
     monkeypatch.setattr(couinaud, "find_constructor", lambda name: lambda *_: CouinaudMap(labels, name, flags))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data())
 def test_precomputed_map_divides_the_liver_or_the_case_is_rejected(data):
     shape = data.draw(st.tuples(*[st.integers(2, 5)] * 3))

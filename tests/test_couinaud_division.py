@@ -67,7 +67,7 @@ def test_no_liver_has_no_segments_and_an_incomplete_division_is_refused():
         divide(liver, geometry, Division(*[Plane((1.0, 0.0, 0.0), 0.0)] * 3, 1.0, None), None)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6))
 def test_labels_follow_the_patient_on_an_oblique_grid(seed):
     liver, geometry = block((9, 8, 7), (9.0, 8.0, 7.0), rotation(seed))
@@ -96,7 +96,7 @@ def test_physical_points_equal_simpleitk():
     np.testing.assert_allclose(physical_points(np.array([[4, 1, 6]]), geometry)[0], expected)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     azimuths=st.tuples(st.floats(35, 65), st.floats(80, 100), st.floats(-10, 30)),
     levels=st.tuples(st.floats(-20, 20), st.floats(-10, 30)),

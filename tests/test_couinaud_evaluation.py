@@ -47,7 +47,7 @@ def search_surface_distance(a, b, spacing_mm):
     return float(np.concatenate([pairs.min(axis=1), pairs.min(axis=0)]).mean())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.floats(0.1, 0.9), st.floats(0.1, 0.9))
 def test_surface_distance_equals_a_search(seed, share, other_share):
     random = np.random.default_rng(seed)

@@ -48,7 +48,7 @@ def agreement(geometry, reference):
     return (found == reference)[known].mean()
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.permutations((0, 1, 2)), st.tuples(*[st.booleans()] * 3))
 def test_flipping_and_turning_the_array_leaves_the_map(order, flips):
     volume = make_liver(COARSE)
@@ -58,20 +58,21 @@ def test_flipping_and_turning_the_array_leaves_the_map(order, flips):
     assert (found == expected)[mask].mean() > 0.995
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.floats(0.5, 10))
 def test_resampling_leaves_the_map(reference, slice_mm):
-    assert agreement(make_geometry((slice_mm, 3.5, 3.0)), reference) > (0.94 if slice_mm < 6 else 0.88)
+    lowest = 0.934  # for slices of 0.5 to 10 mm in steps of 0.25 mm
+    assert agreement(make_geometry((slice_mm, 3.5, 3.0)), reference) > lowest - 0.015
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.tuples(*[st.floats(-40, 40)] * 3))
 def test_an_oblique_grid_leaves_the_map(reference, degrees):
     direction = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
     assert agreement(make_geometry((4.0, 3.0, 3.0), direction), reference) > 0.93
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 2**32 - 1), st.floats(2, 10), st.sampled_from((0.0, 0.3)))
 def test_every_liver_voxel_has_one_segment_and_no_other_has_any(seed, slice_mm, holes):
     geometry = make_geometry((slice_mm, 4.0, 4.0))

@@ -52,7 +52,7 @@ def test_no_variation_leaves_the_segments_in_place():
     assert volume == pytest.approx(original, rel=0.02)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_a_variation_never_mirrors_and_labels_only_liver(seed):
     variation = draw_variation(np.random.default_rng(seed))

@@ -18,7 +18,7 @@ def darken(seed, level=100.0):
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_only_the_liver_gets_darker_and_most_at_its_border(seed):
     change = darken(seed)
     assert (change <= 0).all()

@@ -18,7 +18,7 @@ axis = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(**axis)
 def test_area_weights_equal_counting_fine_steps(start, native_size, native_spacing, grid_size, grid_spacing):
     """With whole spacings both grids consist of unit steps, so the overlap can be counted."""
@@ -38,7 +38,7 @@ def test_area_weights_by_hand():
     np.testing.assert_allclose(weights, expected, atol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(**axis)
 def test_linear_weights_equal_interpolation(start, native_size, native_spacing, grid_size, grid_spacing):
     values = np.random.default_rng(grid_size).random(grid_size)
@@ -50,7 +50,7 @@ def test_linear_weights_equal_interpolation(start, native_size, native_spacing, 
     np.testing.assert_allclose(weights @ values, expected, atol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     start=st.tuples(st.integers(0, 2), st.integers(-20, 20), st.integers(-20, 20)),
     size=st.tuples(st.integers(1, 41), st.integers(1, 41)),
@@ -114,7 +114,7 @@ def test_crop_start_centers_the_liver():
     assert start == (4, 15, 31)  # (20 + 30 - 20) / 2; (41 + 60 - 40) / 2 = 30.5 rounds up
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(low=st.integers(0, 40), length=st.integers(1, 40), spacing=st.floats(0.4, 2.0), pixels=st.integers(16, 64))
 def test_a_liver_that_fits_lies_wholly_on_the_grid(low, length, spacing, pixels):
     liver = np.zeros((1, 80, 80), bool)

@@ -164,7 +164,7 @@ def plain_true_positives(prediction, reference, limit):
     return sum(np.sum(group & member) / np.sum(group | member) > limit for group, member in pairs)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), density=st.sampled_from([0.1, 0.25, 0.4]))
 def test_equals_a_plain_loop_over_label_images(seed, density):
     prediction, reference = np.random.default_rng(seed).random((2, 4, 6, 6)) < density

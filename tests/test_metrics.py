@@ -54,7 +54,7 @@ def test_only_empty_cases():
     assert dice_global([MaskCounts(), MaskCounts()]) == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(references=CASES, seed=st.integers(0, 2**32 - 1))
 def test_merged_counts_equal_the_concatenated_volume(references, seed):
     generator = np.random.default_rng(seed)
@@ -66,7 +66,7 @@ def test_merged_counts_equal_the_concatenated_volume(references, seed):
     assert dice_per_case(counts) == pytest.approx(np.mean(singles))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(hnp.arrays(bool, st.tuples(st.just(2), st.integers(2, 6), st.integers(1, 4))), st.integers(1, 5))
 def test_counts_do_not_depend_on_where_a_volume_is_cut(masks, cut):
     prediction, reference = masks

@@ -197,7 +197,7 @@ def test_noise_has_the_configured_deviation():
     np.testing.assert_array_equal(noisy.reference_mask, clean.reference_mask)
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8)
 @given(
     slices=st.integers(14, 40),
     height=st.integers(40, 80),

@@ -52,7 +52,7 @@ thresholds = st.sampled_from([0.1, 0.3, 0.5, 0.9, 1.0])
 scales = st.sampled_from([0.5, 1.0, 2.0, 5.0, 10.0])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(volumes(), thresholds, scales, st.integers(1, 4))
 def test_equals_the_loop_on_gapped_volumes(volume, threshold, scale, radius):
     probability, slice_index = volume
@@ -63,7 +63,7 @@ def test_equals_the_loop_on_gapped_volumes(volume, threshold, scale, radius):
     np.testing.assert_array_equal(masks.continuity_index, index)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(volumes(), thresholds, scales, st.integers(1, 4), st.lists(st.integers(0, 3), max_size=7), st.integers(1, 3))
 def test_walk_in_steps_of_any_size_equals_the_loop(volume, threshold, scale, radius, steps, at_once):
     probability, slice_index = volume
@@ -79,7 +79,7 @@ def test_walk_in_steps_of_any_size_equals_the_loop(volume, threshold, scale, rad
     np.testing.assert_array_equal(np.concatenate([part.continuity_index for part in parts]), index)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(1, 1), (3, 5), (16, 16), (61, 67), (256, 256)]), st.integers(1, 3))
 def test_equals_the_loop_on_slices_of_many_blocks(seed, shape, radius):
     rng = np.random.default_rng(seed)

@@ -46,7 +46,7 @@ def cut_anywhere(rng, slabs):
     return items
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 14), st.integers(1, 4))
 def test_slabs_of_any_length_and_order_equal_the_loop(tmp_path_factory, seed, slab_length, count, radius):
     rng, run = np.random.default_rng(seed), RunFolder(str(tmp_path_factory.mktemp("run")))

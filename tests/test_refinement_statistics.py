@@ -66,7 +66,7 @@ def random_points(rng, count):
     return list(zip(taus.tolist(), scales.tolist(), strict=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, RADIUS))
 def test_counts_equal_the_masks(seed, count, radius):
     rng = np.random.default_rng(seed)
@@ -112,7 +112,7 @@ def test_slices_beyond_are_neighbors_only(cuts):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[: cuts[0]])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32 - 1))
 def test_solved_levels_equal_the_trial_of_all(seed):
     rng = np.random.default_rng(seed)

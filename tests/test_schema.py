@@ -26,7 +26,7 @@ def slice_columns(count, height, width, rng):
     }
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 4), st.integers(1, 5), st.integers(1, 7))
 def test_round_trip_through_parquet(tmp_path_factory, count, height, width):
     run = RunFolder(str(tmp_path_factory.mktemp("run")))
@@ -67,7 +67,7 @@ def test_missing_column_is_an_error():
         encode({"volume_id": ["a"]}, probabilities_schema(4, 4))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 4), st.integers(1, 5), st.integers(1, 9))
 def test_masks_are_stored_as_bits_and_come_back(tmp_path_factory, count, height, width):
     run = RunFolder(str(tmp_path_factory.mktemp("run")))

@@ -67,7 +67,7 @@ def begin_run(path, **pixel_labels):
     return config, run
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 14), st.integers(1, 4), st.booleans())
 def test_slabs_of_any_length_and_order_equal_the_whole(
     tmp_path_factory, seed, slab_length, count, radius, has_reference

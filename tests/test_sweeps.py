@@ -51,7 +51,7 @@ def small_surface(**figures):
     return Surface((0.2, 0.5), (1.0, 5.0, 9.0), {name: np.full((2, 3), value) for name, value in names.items()})
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 2))
 def test_surface_equals_brute_force(seed, radius):
     rng = np.random.default_rng(seed)
@@ -80,7 +80,7 @@ def plain_stability(case, threshold, scale):
     return (2 * both / size) * fidelity * (1 - masks.sum() / np.sum(levels > 0))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1))
 def test_stability_equals_the_plain_sum_over_pixels(seed):
     rng = np.random.default_rng(seed)
@@ -190,7 +190,7 @@ def test_shipped_settings_come_back_from_a_file(name, tmp_path):
     assert written(load_config(name), tmp_path) == load_config(name)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.text(string.printable),
     st.floats(1e-9, 1),

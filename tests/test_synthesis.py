@@ -61,7 +61,7 @@ def draw(style, seed=0, epoch=0, index=0, couinaud_map=None, **changes):
 
 @pytest.mark.parametrize("style", STYLES)
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_tumor_stays_in_the_chosen_segments(style, seed):
     couinaud_map = liver_map()
     hu = flat_liver() + np.random.default_rng(seed).normal(0, 10, (1, HEIGHT, WIDTH)).astype(np.float32)
@@ -145,7 +145,7 @@ def test_slice_without_neighbors_gets_the_same_tumors_whatever_the_slice_spacing
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_tumors_cross_the_middle_slice_and_go_on_beside_it(seed):
     drawn = draw("textured", seed, couinaud_map=liver_map(3), minimum_radius_mm=16.0)
     tumor = apply_tumors(flat_liver(3), liver_map(3), drawn)[1]
