@@ -123,6 +123,7 @@ def make_sample(
     spacing_mm = (float(slice_spacing_mm), grid.spacing_mm)
     drawn = draw_tumors(rng, segments, liver_median_hu, spacing_mm, config.synthesis)
     margin_px = config.couinaudnet.region_margin_mm / grid.spacing_mm
+    judged = keep_distance(healthy_map[middle] > 0, couinaud_map[middle] > 0, margin_px)
     with_tumors, tumor_mask, segment_mask = apply_tumors(hu, segments, drawn)
     return Sample(
         gray=window_to_gray(with_tumors, grid.window_low_hu, grid.window_high_hu),
@@ -130,7 +131,7 @@ def make_sample(
         tumor_mask=tumor_mask[middle],
         segment_mask=segment_mask[middle],
         liver_mask=liver_mask,
-        judged_mask=keep_distance(segments[middle] > 0, liver_mask[middle], margin_px),
+        judged_mask=judged[window[1:]][flips[1:]],
     )
 
 

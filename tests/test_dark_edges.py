@@ -38,3 +38,14 @@ def test_about_half_of_the_border_stays_as_it_is():
 def test_nothing_gets_darker_than_fat():
     assert (darken(0, level=FAT_HU + 5) >= -5).all()
     assert not darken(0, level=FAT_HU - 20).any()
+
+
+def test_a_patch_within_the_liver_has_no_border():
+    hu = np.full((3, 16, 16), 100, np.float32)
+    liver = np.ones(hu.shape, bool)
+    assert np.array_equal(darken_edges(np.random.default_rng(0), hu, liver, SPACING_MM), hu)
+    liver[1, :, 0] = False
+    changed = [
+        (darken_edges(np.random.default_rng(seed), hu, liver, SPACING_MM) != hu).any(axis=(1, 2)) for seed in range(9)
+    ]
+    assert np.any(changed, axis=0).tolist() == [False, True, False]

@@ -17,7 +17,7 @@ from pipeline.training import (
     train_step,
     weighted_mean,
 )
-from pipeline.training_batches import TrainingBatch, draw_crop, keep_distance, make_batch
+from pipeline.training_batches import TrainingBatch, draw_crop, keep_distance, make_batch, make_sample
 
 from .couinaudnet_cases import HEIGHT, WIDTH, draw_couinaud_map, tiny_config
 
@@ -99,6 +99,22 @@ def test_nothing_is_painted_or_judged_in_and_near_named_segments(tmp_path):
     assert not (batch.tumor_mask > batch.segment_mask).any()
     assert 0 < batch.judged_mask.sum() < liver - named
     assert torch.count_nonzero(batch.image) > liver - named
+
+
+def test_margin_is_kept_from_segments_outside_the_crop(tmp_path):
+    couinaud_map = np.full((1, 1, 40, 48), 6, np.uint8)
+    couinaud_map[..., :24] = 5
+    config = tiny_config(tmp_path, patch_size=16)
+    config = replace(config, couinaudnet=replace(config.couinaudnet, region_margin_mm=6 * config.grid.spacing_mm))
+    beside = 0
+    for seed in range(30):
+        healthy = np.arange(1, 9) == 6
+        sample = make_sample(np.random.default_rng(seed), config, couinaud_map[0], couinaud_map[0], healthy, 100.0, 5.0)
+        columns = draw_crop(np.random.default_rng(seed), couinaud_map[0, 0] == 6, 16)[1]
+        beside += columns.start in range(24, 30)
+        judged = [column - 23 > 6 for column in range(columns.start, columns.stop)]
+        assert sample.judged_mask.sum() == 16 * sum(judged)
+    assert beside
 
 
 def test_margin_is_measured_from_the_rest_of_the_liver():

@@ -27,7 +27,8 @@ def darken_edges(rng: np.random.Generator, hu: Float32Array, liver_mask: BoolArr
 
     Returns:
         float32, same shape. d is the depth below the border in each slice; the darkening a and its reach r are drawn
-        once, the smooth weight w in [0, 1] once for all slices, 0 along about half of the border.
+        once, the smooth weight w in [0, 1] once for all slices, 0 along about half of the border. A slice
+        that the liver fills has no border.
     """
     from scipy.ndimage import distance_transform_edt, gaussian_filter
 
@@ -35,6 +36,7 @@ def darken_edges(rng: np.random.Generator, hu: Float32Array, liver_mask: BoolArr
     reach_mm = np.exp(rng.uniform(*np.log(REACH_MM)))
     field = gaussian_filter(rng.standard_normal(hu.shape[1:]), rng.uniform(*PATCH_MM) / pixel_mm)
     weight = np.clip(field / max(float(field.std()), 1e-6), 0, 1)
-    depth_mm = np.stack([distance_transform_edt(mask) for mask in liver_mask]) * pixel_mm
+    depth_px = [np.full(mask.shape, np.inf) if mask.all() else distance_transform_edt(mask) for mask in liver_mask]
+    depth_mm = np.stack(depth_px) * pixel_mm
     darker = hu - darkening * weight * np.exp(-depth_mm / reach_mm)
     return np.where(liver_mask, np.maximum(darker, np.minimum(hu, FAT_HU)), hu).astype(np.float32)
