@@ -21,6 +21,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
+from pipeline.setting_types import require_type
 
 T = TypeVar("T")
 
@@ -89,6 +90,7 @@ def parse(arguments: Sequence[str], description: str = "", program: str = "job")
     try:
         with contextlib.redirect_stderr(complaint):
             config = tyro.cli(PipelineConfig, args=rest, default=default, description=text, prog=program)
+        config = build_config(PipelineConfig, dataclasses.asdict(config))  # to tyro, inf is a number
     except ValueError as error:
         raise RefusedInputError(str(error)) from error
     except SystemExit as leave:
@@ -109,28 +111,29 @@ def load_config(name: str) -> PipelineConfig:
     """Return the settings of a shipped configuration or of a TOML file; `run` may be left open.
 
     Raises:
-        RefusedInputError: If there is no such file, or it names an unknown setting.
+        RefusedInputError: If there is no such file, or it names an unknown setting or a value that one cannot take.
     """
     import tyro
 
     if name in shipped():
-        text = resources.files("pipeline").joinpath("configurations", f"{name}.toml").read_text(encoding="utf-8")
+        data = resources.files("pipeline").joinpath("configurations", f"{name}.toml").read_bytes()
     elif Path(name).is_file():
-        text = Path(name).read_text(encoding="utf-8")
+        data = Path(name).read_bytes()
     else:
         raise RefusedInputError(f"--config {name}: neither a file nor one of {', '.join(shipped())}")
     try:
-        values = tomllib.loads(text)
-        return build_config(PipelineConfig, {"run": tyro.MISSING, **values})
-    except (tomllib.TOMLDecodeError, ValueError, TypeError) as error:
+        values = tomllib.loads(data.decode())
+        config = build_config(PipelineConfig, {"run": "", **values})
+    except ValueError as error:
         raise RefusedInputError(f"--config {name}: {error}") from error
+    return config if "run" in values else dataclasses.replace(config, run=tyro.MISSING)
 
 
 def build_config(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     """Build a config dataclass from nested mappings.
 
     Raises:
-        ValueError: If a key is unknown; it and the known ones are quoted.
+        ValueError: If a key is unknown, or its setting cannot take the value; both sides are quoted.
     """
     types = get_type_hints(kind)
     unknown = sorted(set(values) - set(types))
@@ -138,6 +141,7 @@ def build_config(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> 
         raise ValueError(f"unknown setting {prefix}{unknown[0]}, known are {', '.join(sorted(types))}")
     arguments: dict[str, Any] = {}
     for key, value in values.items():
+        require_type(f"{prefix}{key}", types[key], value)
         if dataclasses.is_dataclass(types[key]):
             arguments[key] = build_config(types[key], value, f"{prefix}{key}.")  # type: ignore[arg-type]
         else:

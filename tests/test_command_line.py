@@ -36,6 +36,7 @@ def test_help_explains_and_imports_nothing_heavy(job):
     [
         (["--run", "x", "--grid.heigth", "9"], "--grid.heigth"),
         (["--run", "x", "--pixel-labels.threshold", "2"], "pixel_labels.threshold"),
+        (["--run", "x", "--pixel-labels.scale", "inf"], "pixel_labels.scale: expected a finite number, got inf"),
         (["--run", "x", "--source.layout", "tiff"], "tiff"),
         (["--run", "x", "--source.layout", "phantom", "--source.path", "y"], "needs nothing on disk"),
         (["--run", "x", "--config", "absent"], "absent"),
@@ -72,6 +73,43 @@ def test_unknown_setting_in_a_file_is_refused(tmp_path):
     path.write_text("[pixel_labels]\ntau = 0.4\n")
     with pytest.raises(RefusedInputError, match=r"pixel_labels\.tau"):
         load_config(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('pixel_labels.method = "lesion"', "pixel_labels.method: expected continuity or lesions, got 'lesion'"),
+        ('source.layout = "phatnom"', "source.layout: expected msd, ircad, dicom or phantom, got 'phatnom'"),
+        ('pixel_labels.enabled = "no"', "pixel_labels.enabled: expected true or false, got 'no'"),
+        ("segmenter.use_gpu = 1", "segmenter.use_gpu: expected true or false, got 1"),
+        ("segmenter.epochs = 2.5", "segmenter.epochs: expected a whole number, got 2.5"),
+        ("seed = true", "seed: expected a whole number, got True"),
+        ('pixel_labels.scale = "three"', "pixel_labels.scale: expected a finite number, got 'three'"),
+        ("pixel_labels.scale = inf", "pixel_labels.scale: expected a finite number, got inf"),
+        ("pixel_labels.lesion_share = nan", "pixel_labels.lesion_share: expected a finite number, got nan"),
+        ("source.path = 4", "source.path: expected a text, got 4"),
+        ('source.repairs = ["tlit"]', "source.repairs: expected a list, each item tilt or spacing, got ['tlit']"),
+        ('source.repairs = "tilt"', "source.repairs: expected a list, each item tilt or spacing, got 'tilt'"),
+        ("schedule.nodes = [1, 2.0]", "schedule.nodes: expected a list, each item a whole number, got [1, 2.0]"),
+        ("pixel_labels = 4", "pixel_labels: expected a table of settings, got 4"),
+        ('run = "ü"', "'utf-8' codec can't decode byte 0xfc in position 7: invalid start byte"),
+        ("pixel_labels.scale = -1", "pixel_labels.scale: must be positive, got -1"),
+    ],
+)
+def test_value_that_a_setting_cannot_take_is_refused_with_both_sides(text, message, tmp_path, capsys):
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(SystemExit) as left:
+        run_job(lambda config: 0, ["--run", str(tmp_path / "run"), "--config", str(path)])
+    assert left.value.code == 2
+    assert capsys.readouterr().err == f"error: --config {path}: {message}\n"
+
+
+def test_whole_number_will_do_for_any_number(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("pixel_labels.scale = 3\nschedule.nodes = [1, 2]\n")
+    config = load_config(str(path))
+    assert (config.pixel_labels.scale, config.schedule.nodes) == (3.0, (1, 2))
 
 
 def test_full_disk_is_told_in_one_line(tmp_path, capsys):

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.command_line import build_config
 from pipeline.config import PipelineConfig
+from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 from pipeline.sweep.points import Settings
 
@@ -22,7 +23,7 @@ def recall_settings(run: RunFolder, config: PipelineConfig, keep: Sequence[str] 
         keep: Dotted settings that stay as they are in `config`.
 
     Raises:
-        ValueError: If the run folder holds a setting that this version does not know; it is quoted.
+        RefusedInputError: If the run folder holds a setting that this version does not know; both are quoted.
     """
     values = dataclasses.asdict(config)
     for name in run.names("settings"):
@@ -31,14 +32,17 @@ def recall_settings(run: RunFolder, config: PipelineConfig, keep: Sequence[str] 
     for key in keep:
         section, name = key.split(".")
         values[section] = {**values[section], name: getattr(getattr(config, section), name)}
-    return build_config(PipelineConfig, values)
+    try:
+        return build_config(PipelineConfig, values)
+    except ValueError as error:
+        raise RefusedInputError(f"settings of {run.uri}: {error}") from error
 
 
 def replace_settings(config: PipelineConfig, settings: Settings) -> PipelineConfig:
     """Return a config with other values of some dotted settings.
 
     Raises:
-        ValueError: If a setting is unknown or out of range.
+        ValueError: If a setting is unknown, or cannot take the value.
 
     Example:
         >>> replace_settings(PipelineConfig(run="r"), {"pixel_labels.scale": 2.0}).pixel_labels.scale
