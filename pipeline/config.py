@@ -18,6 +18,7 @@ from pipeline.config_reproduce import ReproduceConfig
 from pipeline.config_source import Layout, SourceConfig
 
 __all__ = [
+    "PATH_SETTINGS",
     "RESOURCE_SETTINGS",
     "CouinaudConfig",
     "CouinaudEvaluationConfig",
@@ -56,6 +57,25 @@ RESOURCE_SETTINGS = frozenset(
     }
 )
 """Settings that say where a step runs, not what it does: they may change when a run is taken up again."""
+
+PATH_SETTINGS = frozenset(
+    {
+        "source.path",
+        "source.labels",
+        "source.reports",
+        "source.couinaud_maps",
+        "source.vessels",
+        "source.masks",
+        "source.liver_network",
+        "source.id_key",
+        "source.reidentification",
+        "couinaud.network",
+        "couinaud_shape.shapes",
+        "synthesize_archive.folder",
+    }
+)
+"""Settings of a run folder that are files or folders: one may be written in several ways, and its name tell of a
+patient."""
 
 CouinaudMethod = Literal["auto", "precomputed", "network", "planes", "territories", "shape"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import posixpath
 import re
 import uuid
@@ -57,6 +58,22 @@ def join_uri(uri: str, *parts: str) -> str:
     scheme, separator, path = address.partition("://")
     joined = posixpath.normpath(posixpath.join(path, *map(quote, parts)))
     return "".join((scheme, separator, joined, *options))
+
+
+def spell_path(path: str) -> str:
+    """Return one spelling of a path or URI: no slash at its end, and a local path absolute.
+
+    In a job that was submitted to a cluster a relative path stays relative: it lies in the job's working directory, a
+    copy that has another place with each submission.
+
+    Example:
+        >>> spell_path("/data//archive/"), spell_path("s3://bucket/archive/"), spell_path("")
+        ('/data/archive', 's3://bucket/archive', '')
+    """
+    if "://" in path:
+        return path.rstrip("/")
+    local = os.path.normpath(os.path.expanduser(path)) if path else ""
+    return local if not local or "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else os.path.abspath(local)
 
 
 class RunFolder:

@@ -11,11 +11,13 @@ from importlib import metadata
 from types import TracebackType
 from typing import Any, TypeVar
 
+from pipeline.archive.site_key import NO_KEY
 from pipeline.attempts import forget_attempts
 from pipeline.branch_folder import open_run_folder
-from pipeline.config import RESOURCE_SETTINGS, PipelineConfig
+from pipeline.config import PATH_SETTINGS, RESOURCE_SETTINGS, PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.progress import show_progress
+from pipeline.run_folder import spell_path
 
 T = TypeVar("T")
 
@@ -58,7 +60,7 @@ class Step:
             RefusedInputError: If a needed job has not been run, or a section differs from what the folder was made
                 with; both values are quoted.
         """
-        settings = {section: plain_settings(getattr(config, section)) for section in ("seed", *uses)}
+        settings = {name: _spell_paths(name, plain_settings(getattr(config, name))) for name in ("seed", *uses)}
         step = cls(name, config, settings)
         for needed in needs:
             if not step.run.exists("reports", f"{needed}.json"):
@@ -77,6 +79,8 @@ class Step:
         if isinstance(value, RefusedInputError):
             for section in self._new_sections:
                 self.run.remove("settings", f"{section}.json")
+            if self._new_sections and not self.run.names("settings"):
+                self.run.remove("settings")
 
     @property
     def committed(self) -> bool:
@@ -126,13 +130,15 @@ class Step:
             path = ("settings", f"{section}.json")
             if not self.run.exists(*path):
                 self._new_sections.append(section)
-                self.run.write_json(now, *path)
                 continue
-            before = fill_defaults({section: self.run.read_json(*path)}, {section: now})
+            before = fill_defaults({section: _spell_paths(section, self.run.read_json(*path))}, {section: now})
             for key, (old, new) in find_differences(before, {section: now}).items():
                 raise RefusedInputError(
-                    f"{self.name}: the run folder was made with {key} = {old!r}, now it is {new!r}; use another --run"
+                    f"{self.name}: the run folder was made with {key} = {old!r}, now it is {new!r}; give the settings"
+                    f" that it was made with (--config ...; settings/{section}.json has them) or another --run"
                 )
+        for section in self._new_sections:
+            self.run.write_json(self._settings[section], "settings", f"{section}.json")
 
 
 def plain_settings(section: Any) -> Any:
@@ -143,6 +149,16 @@ def plain_settings(section: Any) -> Any:
         key: list(value) if isinstance(value, tuple) else value
         for key, value in dataclasses.asdict(section).items()  # type: ignore[arg-type]
         if key not in RESOURCE_SETTINGS
+    }
+
+
+def _spell_paths(section: str, values: Any) -> Any:
+    """Return plain settings with one spelling for each path."""
+    if not isinstance(values, dict):
+        return values
+    return {
+        key: spell_path(value) if f"{section}.{key}" in PATH_SETTINGS and value != NO_KEY else value
+        for key, value in values.items()
     }
 
 

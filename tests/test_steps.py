@@ -2,8 +2,9 @@
 
 import pytest
 
-from pipeline.config import PipelineConfig, PixelLabelConfig, SegmenterConfig
+from pipeline.config import PipelineConfig, PixelLabelConfig, SegmenterConfig, SourceConfig
 from pipeline.errors import RefusedInputError
+from pipeline.run_folder import RunFolder
 from pipeline.steps import Step
 
 
@@ -36,8 +37,52 @@ def test_needed_step_must_be_committed(tmp_path):
 def test_83_changed_setting_is_refused_with_both_values(tmp_path):
     Step.begin(PipelineConfig(run=str(tmp_path)), "refine_pixel_labels", uses=("pixel_labels",))
     changed = PipelineConfig(run=str(tmp_path), pixel_labels=PixelLabelConfig(scale=2.0))
-    with pytest.raises(RefusedInputError, match=r"pixel_labels.scale = 5.0, now it is 2.0"):
-        Step.begin(changed, "refine_pixel_labels", uses=("pixel_labels",))
+    with pytest.raises(RefusedInputError, match=r"pixel_labels.scale = 5.0, now it is 2.0") as refused:
+        Step.begin(changed, "refine_pixel_labels", uses=("grid", "pixel_labels"))
+    assert "(--config ...; settings/pixel_labels.json has them) or another --run" in str(refused.value)
+    assert sorted(path.name for path in (tmp_path / "settings").iterdir()) == ["pixel_labels.json", "seed.json"]
+
+
+def begin_on(run, **source):
+    """Begin a step on an archive; return the settings of the source that the run folder holds."""
+    config = PipelineConfig(run=str(run), source=SourceConfig(**source))
+    return Step.begin(config, "ingest", uses=("source",)).run.read_json("settings", "source.json")
+
+
+def test_one_folder_may_be_written_in_several_ways(tmp_path, monkeypatch):
+    run, archive = tmp_path / "run", str(tmp_path / "arch")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert begin_on(run, path="arch/", id_key="none")["path"] == archive
+    for path in (archive, f"{archive}/", "./arch", "arch/../arch/", "~/arch"):
+        assert begin_on(run, path=path, id_key="none")["path"] == archive
+    monkeypatch.chdir("/")
+    begin_on(run, path=archive, id_key="none")
+    with pytest.raises(RefusedInputError, match=rf"source.path = '{archive}', now it is '/arch'"):
+        begin_on(run, path="arch", id_key="none")
+
+
+def test_folder_as_an_earlier_version_stored_it_is_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begin_on(tmp_path / "run")
+    for stored in ("arch", "arch/", f"{tmp_path}/arch/"):
+        RunFolder(str(tmp_path / "run")).write_json({"path": stored, "labels": ""}, "settings", "source.json")
+        begin_on(tmp_path / "run", path=str(tmp_path / "arch"))
+
+
+def test_folder_behind_a_uri_loses_its_last_slash_only(tmp_path):
+    assert begin_on(tmp_path, path="s3://bucket/arch/")["path"] == "s3://bucket/arch"
+    begin_on(tmp_path, path="s3://bucket/arch")
+    with pytest.raises(RefusedInputError, match=r"now it is 's3://bucket//arch'"):
+        begin_on(tmp_path, path="s3://bucket//arch")
+
+
+def test_relative_path_of_a_submitted_job_is_the_same_in_each_copy_of_its_working_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    for copy in ("_ray_pkg_1", "_ray_pkg_2"):
+        (tmp_path / copy).mkdir()
+        monkeypatch.chdir(tmp_path / copy)
+        assert begin_on(tmp_path / "run", labels="./labels.csv")["labels"] == "labels.csv"
 
 
 def test_setting_that_the_step_does_not_use_may_change(tmp_path):
@@ -67,6 +112,7 @@ def begin_and_refuse(config):
 def test_refused_start_does_not_pin_its_settings(tmp_path):
     with pytest.raises(RefusedInputError, match="no such folder"):
         begin_and_refuse(PipelineConfig(run=str(tmp_path)))
+    assert not (tmp_path / "settings").exists()
     changed = PipelineConfig(run=str(tmp_path), pixel_labels=PixelLabelConfig(scale=2.0))
     Step.begin(changed, "ingest", uses=("pixel_labels",))
 

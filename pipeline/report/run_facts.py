@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.archive.quarantine import read_rejections
+from pipeline.config import PATH_SETTINGS
 from pipeline.couinaud.tables import count_maps
 from pipeline.report.tables import make_details, make_note, make_table
 from pipeline.run_folder import RunFolder
@@ -24,20 +25,6 @@ STEPS = (
     "evaluate",
 )
 """The method's order; other reports follow in the order of their names."""
-
-_HIDDEN_SETTINGS = (
-    "source.path",
-    "source.labels",
-    "source.reports",
-    "source.couinaud_maps",
-    "source.vessels",
-    "source.masks",
-    "source.liver_network",
-    "source.id_key",
-    "source.reidentification",
-    "couinaud.network",
-)
-"""Folders of the archive may name patients."""
 
 _STEP_COLUMNS = {
     "step": "Step",
@@ -125,7 +112,7 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     for key, value in settings.items():
         if isinstance(value, Mapping):
             flat |= _flatten(value, f"{prefix}{key}.")
-        elif f"{prefix}{key}" not in _HIDDEN_SETTINGS:
+        elif f"{prefix}{key}" not in PATH_SETTINGS:
             flat[f"{prefix}{key}"] = str(value)
     return flat
 
