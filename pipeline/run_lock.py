@@ -99,23 +99,27 @@ def hold_run_folder(run: RunFolder, job: str) -> Iterator[None]:
             another machine lives takes up to `HEARTBEAT_S`, and `STALE_S` if it was killed.
         RuntimeError: If this one was taken for dead, because it was suspended for long.
     """
-    claim, name = Claim.of_this_process(job), f"{uuid.uuid4().hex}.json"
-    run.write_json(asdict(claim), FOLDER, name)
-    ended, lost = threading.Event(), threading.Event()
-    heart = threading.Thread(target=_beat, args=(run, claim, name, ended, lost), daemon=True)
-    try:
-        _require_alone(run, claim, name)
-        heart.start()
-        yield
-    except KeyboardInterrupt:
-        if not lost.is_set():
-            raise
-        raise RuntimeError(f"{job} was silent for over {STALE_S:.0f} s and lost {run.uri} to another job") from None
-    finally:
-        ended.set()
-        if heart.is_alive():
-            heart.join()
-        _remove(run, name)
+    with _leave_nothing(run):
+        claim, name = Claim.of_this_process(job), f"{uuid.uuid4().hex}.json"
+        try:
+            run.write_json(asdict(claim), FOLDER, name)
+        except FileNotFoundError:  # a refused job has just removed the folder that it had made
+            run.write_json(asdict(claim), FOLDER, name)
+        ended, lost = threading.Event(), threading.Event()
+        heart = threading.Thread(target=_beat, args=(run, claim, name, ended, lost), daemon=True)
+        try:
+            _require_alone(run, claim, name)
+            heart.start()
+            yield
+        except KeyboardInterrupt:
+            if not lost.is_set():
+                raise
+            raise RuntimeError(f"{job} was silent for over {STALE_S:.0f} s and lost {run.uri} to another job") from None
+        finally:
+            ended.set()
+            if heart.is_alive():
+                heart.join()
+            _remove(run, name)
 
 
 def read_claims(run: RunFolder) -> dict[str, tuple[Claim, datetime]]:
@@ -128,6 +132,21 @@ def read_claims(run: RunFolder) -> dict[str, tuple[Claim, datetime]]:
                 claim = Claim(**run.read_json(FOLDER, info.base_name))
                 found[info.base_name] = (claim, datetime.fromtimestamp(info.mtime_ns / 1e9, UTC))
     return found
+
+
+@contextmanager
+def _leave_nothing(run: RunFolder) -> Iterator[None]:
+    """Remove the local folders that a job made, if it is refused and nothing has come to lie in them."""
+    local = isinstance(run.filesystem, fs.LocalFileSystem)
+    folder = Path(run.path(FOLDER))
+    made = [path for path in (folder, *folder.parents) if local and not path.exists()]
+    try:
+        yield
+    except RefusedInputError:
+        with suppress(OSError):  # one that is not empty stays, with those above it
+            for path in made:
+                path.rmdir()
+        raise
 
 
 def _require_alone(run: RunFolder, claim: Claim, name: str) -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
@@ -224,3 +225,44 @@ def test_command_line_holds_the_run_folder(holder, tmp_path, capsys):
         run_job(status_job(), ["--run", str(tmp_path)])
     assert leave.value.code == 2
     assert "another job runs in this folder: jobs.ingest since 20" in capsys.readouterr().err
+
+
+def refuse_in(run, *meanwhile):
+    """Hold a run folder, perhaps see a file come from somebody else, and be refused."""
+    with suppress(RefusedInputError), hold_run_folder(run, "jobs.ingest"):
+        for name in meanwhile:
+            run.touch(name)
+        raise RefusedInputError("nowhere")
+
+
+def test_refused_job_leaves_no_folder_that_it_made(tmp_path):
+    refuse_in(RunFolder(str(tmp_path / "new" / "run")))
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "run").mkdir()
+    refuse_in(RunFolder(str(tmp_path / "run")))
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["run"]
+
+
+def test_refused_job_leaves_what_is_not_its_own(tmp_path):
+    run = RunFolder(str(tmp_path / "run"))
+    refuse_in(run, "check_cluster.json")
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["run", "run/check_cluster.json"]
+    run.touch(FOLDER, "other.txt")
+    refuse_in(run)
+    assert run.exists(FOLDER, "other.txt")
+
+
+class VanishingFolder(RunFolder):
+    """A run folder whose `running/` another job, which is refused, removes before the first claim is there."""
+
+    def _begin(self, parts):
+        opened = super()._begin(parts)
+        if not hasattr(self, "vanished"):
+            self.vanished = self.remove(FOLDER)
+        return opened
+
+
+def test_claim_is_written_again_if_a_refused_job_removed_its_folder(tmp_path):
+    run = VanishingFolder(str(tmp_path))
+    with hold_run_folder(run, "jobs.ingest"):
+        assert len(read_claims(run)) == 1

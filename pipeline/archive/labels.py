@@ -227,7 +227,8 @@ def _segments(token: str) -> range:
     ends = [_SEGMENTS.get(end.upper()) for end in token.split("-")]
     first, last = ends[0], ends[-1]
     if first is None or last is None or len(ends) > 2 or first > last:
-        raise CaseError("SEGMENT_LABEL", f"the label names segment {_quote(token)}, expected 1..8", "list")
+        message = f"the label names segment {_quote(token)}, expected 1..8, or an empty cell for a healthy liver"
+        raise CaseError("SEGMENT_LABEL", message, "list")
     return range(first, last + 1)
 
 
