@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster.blocks import BLOCKS_PER_CPU, count_blocks
 from pipeline.config import RayConfig
+from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 from pipeline.stages.base import ATTEMPTS_SETTING
 from pipeline.stages.check_cluster import require_shared_storage
@@ -45,7 +46,8 @@ def ray_session(config: RayConfig, run: RunFolder | None = None, source: str = "
         source: Archive that they must see, too; empty for none.
 
     Raises:
-        RefusedInputError: If this call joins a cluster and one of its nodes does not see them.
+        RefusedInputError: If this call joins a cluster and one of its nodes does not see them, or starts one and Ray
+            gives up waiting for its own processes.
     """
     os.environ.setdefault("RAY_DATA_PARQUET_FOOTER_NUM_ACTORS", "1")
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "60")
@@ -83,14 +85,21 @@ def _start(config: RayConfig) -> None:
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")  # a process more; nobody takes this machine away
     cpus = config.cpus or max(2, os.cpu_count() or 2)
     store = config.object_store_mb * 1_000_000 or None
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        object_store_memory=store,
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",
-        **options,
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            object_store_memory=store,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            **options,
+        )
+    except Exception as error:  # Ray has no type for it
+        if "timed out" not in str(error).lower():
+            raise
+        raise RefusedInputError(
+            "Ray did not start on this machine in time; it may be busy, or a disk full: the same command goes on"
+        ) from error
 
 
 def configure_data(config: RayConfig) -> None:
