@@ -77,4 +77,4 @@ def take_subject(arguments: list[str]) -> tuple[Any, list[str]]:
 
 
 if __name__ == "__main__":
-    run_job(*take_subject(sys.argv[1:]))
+    run_job(*take_subject(sys.argv[1:]), sections=("phantom", "grid", "couinaud", "pixel_labels", "ray"))

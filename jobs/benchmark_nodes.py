@@ -35,4 +35,4 @@ def main(config: PipelineConfig) -> int:
 
 
 if __name__ == "__main__":
-    run_job(main)
+    run_job(main, sections=("phantom", "grid", "pixel_labels"))

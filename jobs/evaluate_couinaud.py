@@ -55,4 +55,4 @@ def main(config: PipelineConfig) -> int:
 
 
 if __name__ == "__main__":
-    run_job(main)
+    run_job(main, sections=("source", "phantom", "couinaud", "couinaud_evaluation", "image_labels", "ray"))

@@ -34,4 +34,4 @@ def main(config: PipelineConfig) -> int:
 
 
 if __name__ == "__main__":
-    run_job(main)
+    run_job(main, sections=("segmenter", "couinaudnet", "grid", "ray"))

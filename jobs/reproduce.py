@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pipeline.command_line import run_job
-from pipeline.config import PipelineConfig
+from pipeline.config import METHOD_SECTIONS, PipelineConfig
 from pipeline.steps import EXIT_DONE, EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -77,4 +77,4 @@ def take_steps(comparison: Comparison, volumes: VolumesByCohort, node: Node) -> 
 if __name__ == "__main__":
     from pipeline.reproduce.benchmark import default_config
 
-    run_job(main, [*default_config(sys.argv[1:]), *sys.argv[1:]])
+    run_job(main, [*default_config(sys.argv[1:]), *sys.argv[1:]], sections=("reproduce", *METHOD_SECTIONS))

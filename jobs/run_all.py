@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.command_line import run_job
-from pipeline.config import PipelineConfig
+from pipeline.config import METHOD_SECTIONS, PipelineConfig
 from pipeline.steps import EXIT_DONE
 
 
@@ -58,4 +58,4 @@ def main(config: PipelineConfig) -> int:
 
 
 if __name__ == "__main__":
-    run_job(main)
+    run_job(main, sections=METHOD_SECTIONS)

@@ -39,4 +39,4 @@ def main(config: PipelineConfig) -> int:
 
 
 if __name__ == "__main__":
-    run_job(main, writes=False)
+    run_job(main, writes=False, sections=("schedule", "ray"))

@@ -29,4 +29,4 @@ def main(config: PipelineConfig) -> int:
 
 
 if __name__ == "__main__":
-    run_job(main)
+    run_job(main, sections=("phantom", "synthesize_archive", "ray"))

@@ -76,4 +76,4 @@ def tune_synthesis(config: PipelineConfig) -> int:
 
 
 if __name__ == "__main__":
-    run_job(main)
+    run_job(main, sections=("tune", "image_labels", "synthesis", "couinaudnet", "pixel_labels", "ray"))

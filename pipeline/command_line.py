@@ -13,11 +13,11 @@ import re
 import sys
 import tomllib
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from types import FunctionType
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
@@ -26,7 +26,13 @@ from pipeline.setting_types import require_type
 T = TypeVar("T")
 
 
-def run_job(main: FunctionType, arguments: Sequence[str] | None = None, *, writes: bool = True) -> None:
+def run_job(
+    main: FunctionType,
+    arguments: Sequence[str] | None = None,
+    *,
+    writes: bool = True,
+    sections: Collection[str] = (),
+) -> None:
     """Parse the command line, run the job and leave with its exit code; no other job runs on its run folder meanwhile.
 
     Exit codes: 0 done; 1 failed; 2 bad arguments, or input that is refused at the start; 3 done, with cases
@@ -36,12 +42,13 @@ def run_job(main: FunctionType, arguments: Sequence[str] | None = None, *, write
         main: The job.
         arguments: Command line; `sys.argv[1:]` if None.
         writes: Whether the job changes the run; one that only looks may look while another runs.
+        sections: Config sections that the job reads, which `--help` explains; it takes all others, too.
     """
     name = Path(main.__code__.co_filename).stem
     program = f"python -m jobs.{name}"
     description = main.__globals__["__doc__"]
     try:
-        config = parse(sys.argv[1:] if arguments is None else arguments, description, program)
+        config = parse(sys.argv[1:] if arguments is None else arguments, description, program, sections)
         with _explain_full_disk(config), _hold(config, name) if writes else contextlib.nullcontext():
             code = main(config)
     except RefusedInputError as refusal:
@@ -75,8 +82,16 @@ def _hold(config: PipelineConfig, name: str) -> contextlib.AbstractContextManage
     return hold_run_folder(RunFolder(config.run), f"jobs.{name}")
 
 
-def parse(arguments: Sequence[str], description: str = "", program: str = "job") -> PipelineConfig:
+def parse(
+    arguments: Sequence[str], description: str = "", program: str = "job", sections: Collection[str] = ()
+) -> PipelineConfig:
     """Return the settings that a command line asks for.
+
+    Args:
+        arguments: The command line.
+        description: What the job does.
+        program: Its name.
+        sections: Config sections that `--help` explains.
 
     Raises:
         RefusedInputError: If an option is unknown, or its value or a combination is not allowed.
@@ -85,11 +100,14 @@ def parse(arguments: Sequence[str], description: str = "", program: str = "job")
 
     name, rest = _split_config(arguments)
     default = load_config(name) if name else PipelineConfig(run=tyro.MISSING)
+    kind, others = _show_sections(sections) if {"-h", "--help"} & {*rest} else (PipelineConfig, [])
     text = f"{description}\n\n--config NAME|FILE takes a shipped configuration ({', '.join(shipped())}) or a TOML file."
+    if others:
+        text += f"\n\nSettings of these sections are taken, too, as one set serves all jobs: {', '.join(others)}."
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            config = tyro.cli(PipelineConfig, args=rest, default=default, description=text, prog=program)
+            config = tyro.cli(kind, args=rest, default=default, description=text, prog=program)
         config = build_config(PipelineConfig, dataclasses.asdict(config))  # to tyro, inf is a number
     except ValueError as error:
         raise RefusedInputError(str(error)) from error
@@ -99,6 +117,20 @@ def parse(arguments: Sequence[str], description: str = "", program: str = "job")
         raise RefusedInputError(_one_line(complaint.getvalue())) from leave
     _check_combination(config)
     return config
+
+
+def _show_sections(sections: Collection[str]) -> tuple[type[PipelineConfig], list[str]]:
+    """Return the settings with only some sections to be seen, which is for `--help` alone, and the others' names."""
+    import tyro
+
+    hidden = {
+        field.name: field
+        for field in dataclasses.fields(PipelineConfig)
+        if dataclasses.is_dataclass(field.default_factory) and field.name not in sections
+    }
+    fields = [(name, Annotated[Any, tyro.conf.Suppress], field) for name, field in hidden.items()]
+    shown = dataclasses.make_dataclass("Shown", fields, bases=(PipelineConfig,), frozen=True, kw_only=True)
+    return shown, list(hidden)
 
 
 def shipped() -> list[str]:

@@ -18,6 +18,7 @@ from pipeline.config_reproduce import ReproduceConfig
 from pipeline.config_source import Layout, SourceConfig
 
 __all__ = [
+    "METHOD_SECTIONS",
     "PATH_SETTINGS",
     "RESOURCE_SETTINGS",
     "CouinaudConfig",
@@ -76,6 +77,12 @@ PATH_SETTINGS = frozenset(
 )
 """Settings of a run folder that are files or folders: one may be written in several ways, and its name tell of a
 patient."""
+
+METHOD_SECTIONS = (
+    *("source", "phantom", "grid", "couinaud", "image_labels", "synthesis", "couinaudnet", "pixel_labels", "segmenter"),
+    "ray",
+)
+"""Sections that the steps of the method read."""
 
 CouinaudMethod = Literal["auto", "precomputed", "network", "planes", "territories", "shape"]
 

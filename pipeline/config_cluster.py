@@ -36,7 +36,7 @@ class RayConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
-    """`benchmark schedule`: an archive and clusters to extrapolate a run to."""
+    """`size_cluster`: an archive and clusters to extrapolate a run to."""
 
     cases: int = 100_000
     """CT volumes of the archive."""

@@ -1,7 +1,9 @@
 """Every job's command line: fast help, one clear line for a refusal, exit codes."""
 
+import dataclasses
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,15 +11,18 @@ from pathlib import Path
 import pytest
 
 from pipeline.command_line import load_config, parse, run_job, shipped
+from pipeline.config import METHOD_SECTIONS, PipelineConfig
 from pipeline.errors import RefusedInputError
 
 ROOT = Path(__file__).parent.parent
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py") if path.stem != "__init__")
+SECTIONS = {field.name for field in dataclasses.fields(PipelineConfig)} - {"run", "seed"}
+USES = re.compile(r"uses ?= ?\(.*?\)[,)\n]")
 
 
-def run_command(job, *arguments):
-    command = [sys.executable, "-m", f"jobs.{job}", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+def run_command(job, *arguments, **environment):
+    command, environment = [sys.executable, "-m", f"jobs.{job}", *arguments], os.environ | environment
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize("job", JOBS)
@@ -29,6 +34,14 @@ def test_help_explains_and_imports_nothing_heavy(job):
     )
     assert "--run" in result.stdout
     assert result.stdout.strip().endswith("[]")
+    shown = {title.replace("-", "_") for title in re.findall(r"─ (\S+) options ─", result.stdout)}
+    source = (ROOT / "jobs" / f"{job}.py").read_text(encoding="utf-8")
+    code, _, declared = source.partition("sections=")
+    assert shown == {*re.findall(r'"(\w+)"', declared), *(METHOD_SECTIONS if "METHOD_SECTIONS" in declared else ())}
+    assert shown >= SECTIONS & {
+        *re.findall(r"config\.(\w+)", code),
+        *re.findall(r'"(\w+)"', "".join(USES.findall(code))),
+    }
 
 
 @pytest.mark.parametrize(
@@ -110,6 +123,13 @@ def test_whole_number_will_do_for_any_number(tmp_path):
     path.write_text("pixel_labels.scale = 3\nschedule.nodes = [1, 2]\n")
     config = load_config(str(path))
     assert (config.pixel_labels.scale, config.schedule.nodes) == (3.0, (1, 2))
+
+
+def test_ray_that_does_not_start_in_time_is_told_in_one_line(tmp_path):
+    result = run_command("check_cluster", "--run", str(tmp_path), RAY_gcs_server_port_wait_time_s="0")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: Ray did not start on this machine in time")
+    assert result.stderr.count("\n") == 1
 
 
 def test_full_disk_is_told_in_one_line(tmp_path, capsys):
