@@ -171,7 +171,10 @@ class SegmenterTrainer(nnUNetTrainer):  # type: ignore[misc]
         return rows
 
     def save_checkpoint(self, filename: str) -> None:
-        """Write a checkpoint by rename, so that a killed process leaves the one before."""
+        """Write a checkpoint by rename, so that a killed process leaves the one before.
+
+        It is for `resume` alone: nnU-Net's tools do not know this trainer, nor the average among its weights.
+        """
         if self.local_rank != 0:
             return
         checkpoint = {
@@ -182,8 +185,6 @@ class SegmenterTrainer(nnUNetTrainer):  # type: ignore[misc]
             "logging": self.logger.get_checkpoint(),
             "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
             "current_epoch": self.current_epoch + 1,
-            "init_args": self.my_init_kwargs,  # nnU-Net's own tools ask for these two
-            "trainer_name": type(self).__name__,
         }
         temporary = f"{filename}.tmp"
         torch.save(checkpoint, temporary)
