@@ -11,7 +11,7 @@ from pipeline.steps import Step
 
 def main(config: PipelineConfig) -> int:
     """Write `predictions/VOLUME.nii.gz`, a mask on the volume's own grid, for each volume that has none yet."""
-    with Step.begin(config, "predict_segmentation", uses=("segmenter",), needs=("train_segmenter",)) as step:
+    with Step.begin(config, "predict_segmentation", uses=("segmenter", "grid"), needs=("train_segmenter",)) as step:
         if step.committed:
             return step.exit_code
         from pipeline.archive.quarantine import retry_rejected

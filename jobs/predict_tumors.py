@@ -11,7 +11,8 @@ from pipeline.steps import Step
 
 def main(config: PipelineConfig) -> int:
     """Write `probabilities/` for the training and validation volumes whose label names a segment."""
-    with Step.begin(config, "predict_tumors", needs=("train_couinaudnet",)) as step:
+    uses = ("couinaudnet", "grid")
+    with Step.begin(config, "predict_tumors", uses=uses, needs=("train_couinaudnet",)) as step:
         if step.committed:
             return step.exit_code
         from pipeline.archive.quarantine import retry_rejected

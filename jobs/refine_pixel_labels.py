@@ -9,7 +9,8 @@ from pipeline.steps import Step
 
 def main(config: PipelineConfig) -> int:
     """Write `pseudo_labels/` for the training volumes whose label names a segment; set aside those with bad tables."""
-    with Step.begin(config, "refine_pixel_labels", uses=("pixel_labels",), needs=("predict_tumors",)) as step:
+    uses = ("pixel_labels", "grid")
+    with Step.begin(config, "refine_pixel_labels", uses=uses, needs=("predict_tumors",)) as step:
         if step.committed:
             return step.exit_code
         from pipeline.archive.quarantine import retry_rejected

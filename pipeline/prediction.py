@@ -11,12 +11,17 @@ import numpy as np
 
 from pipeline.arrays import BoolArray, Float32Array, Int64Array, UInt8Array
 from pipeline.config import PipelineConfig
+from pipeline.errors import RefusedInputError
 from pipeline.image_labels import select_named_pixels
 from pipeline.pixel_labels import quantize_probability
 from pipeline.run_folder import RunFolder
+from pipeline.training_history import SEGMENTER
 
 if TYPE_CHECKING:
     from pipeline.models.couinaudnet import CouinaudNet
+
+INPUT_SETTINGS = ("spacing_mm", "window_low_hu", "window_high_hu")
+"""Settings of the grid that shape what a network sees."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,12 @@ class TumorSpotter:
         """Neighbors c on each side that the networks see."""
         return int(self._network["context_slices"])
 
+    @property
+    def chunk_slices(self) -> int:
+        """Slices of a volume to hand over at once: about a slab, in whole forward passes."""
+        batch_size = self._config.couinaudnet.prediction_batch_size
+        return batch_size * max(1, self._config.grid.slab_length // batch_size)
+
     def predict(
         self, image: UInt8Array, liver_mask: BoolArray, liver_median_hu: Float32Array, regions: BoolArray
     ) -> UInt8Array:
@@ -128,6 +139,29 @@ def predict_probability(
             _, logits = model(image, mask)
             levels[chunk] = quantize_probability(torch.sigmoid(logits)[:, 0].cpu().numpy()) * masks[chunk]
     return levels
+
+
+def require_same_input(run: RunFolder, config: PipelineConfig, network: str) -> None:
+    """Refuse to predict with a network that was trained on other input than the settings make.
+
+    Args:
+        run: Run folder with the description of the trained network.
+        config: Settings of the prediction.
+        network: `couinaudnet` or `segmenter`. The normalization of the former is that of its description.
+
+    Raises:
+        RefusedInputError: If spacing, window or normalization differ; both values are quoted.
+    """
+    described = run.read_json(network, f"{network}.json")
+    grid = described.get("grid", {})
+    trained = {f"grid.{name}": grid[name] for name in INPUT_SETTINGS if name in grid}
+    now = {f"grid.{name}": getattr(config.grid, name) for name in INPUT_SETTINGS}
+    if network == SEGMENTER:
+        trained["segmenter.normalization"] = described["normalization"]
+        now["segmenter.normalization"] = config.segmenter.normalization
+    for name, value in trained.items():
+        if value != now[name]:
+            raise RefusedInputError(f"{run.path(network)} was trained with {name} = {value!r}, now it is {now[name]!r}")
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """Predicting tumors: where, what is stored, and which volumes."""
 
+from contextlib import nullcontext
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +12,12 @@ from pipeline.config import CouinaudNetConfig
 from pipeline.errors import RefusedInputError
 from pipeline.image_labels import encode_segments
 from pipeline.models import checkpoint
-from pipeline.prediction import find_regions, predict_probability
+from pipeline.prediction import find_regions, predict_probability, require_same_input
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_slab
+from pipeline.stages.predict_segmentation import require_networks
 from pipeline.stages.predict_tumors import PredictTumors, predict_tumors
+from pipeline.sweep.config_file import replace_settings
 from pipeline.training import make_optimizer
 
 from .couinaudnet_cases import HEIGHT, WIDTH, draw_couinaud_map, tiny_config, write_case
@@ -114,6 +119,33 @@ def test_written_slab_is_not_predicted_again(run):
     stage = PredictTumors(run, tiny_config(run.uri))
     list(stage.process({"volume_id": "named", "slab": 0}))
     assert run.read_bytes("probabilities", "named", "00000.parquet") == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "before", "now"),
+    [("grid.spacing_mm", 4.0, 2.0), ("grid.window_low_hu", -200.0, -100.0), ("grid.window_high_hu", 250.0, 200.0)],
+)
+def test_network_that_was_trained_on_another_grid_is_refused(run, setting, before, now):
+    trained = tiny_config(run.uri)
+    run.write_json({"network": {}, "grid": asdict(trained.grid)}, "couinaudnet", "couinaudnet.json")
+    with pytest.raises(RefusedInputError, match=rf"couinaudnet was trained with {setting} = {before}, now it is {now}"):
+        predict_tumors(run, replace_settings(trained, {setting: now}), None)
+    require_same_input(run, replace_settings(trained, {"grid.slab_length": 8, "grid.height": 64}), "couinaudnet")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_segmenter_that_was_trained_on_other_input_is_refused(run, share):
+    trained = replace_settings(tiny_config(run.uri), {"segmenter.couinaudnet_share": share})
+    grid, normalization = asdict(trained.grid), trained.segmenter.normalization
+    run.write_json({"grid": grid, "normalization": normalization}, "segmenter", "segmenter.json")
+    require_networks(run, trained)
+    other = replace_settings(trained, {"segmenter.normalization": "liver_median"})
+    with pytest.raises(RefusedInputError, match=r"segmenter.normalization = 'window', now it is 'liver_median'"):
+        require_networks(run, other)
+    run.write_json({"network": {}, "grid": {**grid, "spacing_mm": 1.0}}, "couinaudnet", "couinaudnet.json")
+    refused = pytest.raises(RefusedInputError, match=r"couinaudnet was trained with grid.spacing_mm = 1.0, now")
+    with refused if share else nullcontext():
+        require_networks(run, trained)
 
 
 def test_prediction_does_not_round_to_tf32_and_leaves_the_settings_as_they_were():

@@ -1,11 +1,20 @@
 """A step commits by its report, is skipped afterwards, and never mixes two settings."""
 
+from importlib import import_module
+
 import pytest
 
 from pipeline.config import PipelineConfig, PixelLabelConfig, SegmenterConfig, SourceConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
-from pipeline.steps import Step
+from pipeline.steps import Step, default_settings
+from pipeline.sweep.config_file import replace_settings
+
+ON_THE_GRID = (
+    *("ingest", "train_couinaudnet", "predict_tumors", "sweep_statistics", "refine_pixel_labels"),
+    *("train_segmenter", "predict_segmentation", "report"),
+)
+"""Jobs that read `config.grid`."""
 
 
 def test_report_commits_the_step(tmp_path):
@@ -96,6 +105,25 @@ def test_setting_is_shared_by_all_steps_of_a_folder(tmp_path):
     changed = PipelineConfig(run=str(tmp_path), pixel_labels=PixelLabelConfig(scale=2.0))
     with pytest.raises(RefusedInputError, match=r"evaluate: .* pixel_labels.scale = 5.0, now it is 2.0"):
         Step.begin(changed, "evaluate", uses=("pixel_labels",))
+
+
+@pytest.mark.parametrize(
+    ("job", "setting", "value"),
+    [
+        *((job, "grid.spacing_mm", 2.0) for job in ON_THE_GRID),
+        *(("predict_segmentation", f"grid.{name}", value) for name, value in (("slab_length", 2), ("height", 64))),
+        ("predict_tumors", "couinaudnet.predict_relabeled", False),
+        ("predict_segmentation", "segmenter.threshold", 0.3),
+    ],
+)
+def test_job_refuses_what_would_give_its_folder_another_result(tmp_path, job, setting, value):
+    run, section = RunFolder(str(tmp_path)), setting.partition(".")[0]
+    run.write_json(default_settings()[section], "settings", f"{section}.json")
+    for done in ("ingest", "refine_image_labels", *ON_THE_GRID, "train_couinaudnet", "evaluate"):
+        run.write_json({"quarantined": {}, "radius": 9}, "reports", f"{done}.json")
+    changed = replace_settings(PipelineConfig(run=str(tmp_path)), {setting: value})
+    with pytest.raises(RefusedInputError, match=f"^{job}: .* was made with {setting} = .* now it is {value}"):
+        import_module(f"jobs.{job}").main(changed)
 
 
 def test_run_may_be_taken_up_with_more_workers(tmp_path):

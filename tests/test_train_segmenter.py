@@ -17,6 +17,7 @@ from pipeline.slabs import read_volume_rows
 from pipeline.stages.predict_segmentation import encode_mask, native_geometry, predict_volumes
 from pipeline.stages.train_segmenter import plan_segmenter
 from pipeline.steps import EXIT_DONE
+from pipeline.sweep.config_file import replace_settings
 from pipeline.training_history import SEGMENTER, read_history
 from tests.segmenter_cases import NATIVE_SHAPE, tiny_config, write_case, write_cohort
 from tests.training_workers import training_workers
@@ -127,6 +128,16 @@ def test_prediction_that_the_cluster_has_no_room_for_is_refused(tmp_path, asked)
     volumes = {row.volume_id: row for row in read_volume_rows(run)}
     with pytest.raises(RefusedInputError, match=r"prediction_actors: . workers need .* the cluster has 2"):
         next(predict_volumes(run, tiny_config(tmp_path, **asked), volumes, list(volumes)))
+
+
+def test_prediction_on_another_grid_than_the_segmenter_learned_is_refused(trained):
+    run, config = trained
+    volumes = {row.volume_id: row for row in read_volume_rows(run)}
+    other = replace_settings(config, {"grid.window_high_hu": 200.0})
+    with pytest.raises(
+        RefusedInputError, match=r"segmenter was trained with grid.window_high_hu = 250.0, now it is 200.0"
+    ):
+        next(predict_volumes(run, other, volumes, ["test"]))
 
 
 def test_nothing_to_predict_is_no_error(tmp_path):

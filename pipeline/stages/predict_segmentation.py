@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pipeline.arrays import BoolArray, Float32Array
 from pipeline.config import PipelineConfig
 from pipeline.geometry import to_native
-from pipeline.prediction import TumorSpotter
+from pipeline.prediction import TumorSpotter, require_same_input
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.dataset import NetworkInput, normalize_slices, read_liver_slices
 from pipeline.segmenter.ensemble import combine_probabilities, spot_whole_liver, subtract_fat
@@ -18,6 +18,7 @@ from pipeline.slabs import VolumeRow
 from pipeline.stages.base import REASON, CaseStage, Row
 from pipeline.stages.room import pool_size
 from pipeline.stages.session import work_items
+from pipeline.training_history import COUINAUDNET, SEGMENTER
 from pipeline.volume import Geometry, to_native_image
 
 if TYPE_CHECKING:
@@ -89,10 +90,13 @@ class PredictSegmentation(CaseStage):
         assert self._predictor is not None, "setup comes first"
         settings, rows = self.config.segmenter, read_liver_slices(self.run, volume, self.config)
         slices = normalize_slices(rows, volume, self.config)
-        segmented = self._predictor.predict(slices)
-        spotted = spot_whole_liver(self._spotter, rows) if self._spotter else None
-        above_fat_hu = subtract_fat(rows, self.config.grid, settings)
-        return slices, combine_probabilities(segmented, spotted, above_fat_hu, slices, settings)
+        return slices, combine_probabilities(
+            self._predictor.predict(slices),
+            spot_whole_liver(self._spotter, rows) if self._spotter else None,
+            subtract_fat(rows, self.config.grid, settings),
+            slices,
+            settings,
+        )
 
 
 def native_geometry(volume: VolumeRow) -> Geometry:
@@ -116,6 +120,12 @@ def encode_mask(mask: BoolArray, geometry: Geometry) -> bytes:
         return path.read_bytes()
 
 
+def require_networks(run: RunFolder, config: PipelineConfig) -> None:
+    """Refuse to predict if one of the networks that are asked was trained on other input; see `require_same_input`."""
+    for network in (SEGMENTER, COUINAUDNET) if config.segmenter.couinaudnet_share else (SEGMENTER,):
+        require_same_input(run, config, network)
+
+
 def predict_volumes(
     run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow], volume_ids: Sequence[str]
 ) -> Iterator[Row]:
@@ -128,12 +138,13 @@ def predict_volumes(
         volume_ids: Those to predict, at least one.
 
     Raises:
-        RefusedInputError: If the cluster has no room for the actors.
+        RefusedInputError: If the cluster has no room for the actors, or a network was trained on other input.
     """
     import ray.data
 
     settings = config.segmenter
     actors = pool_size("segmenter", settings)
+    require_networks(run, config)
     predicted = work_items("predict_segmentation", [{"volume_id": volume_id} for volume_id in volume_ids]).map_batches(
         PredictSegmentation,
         fn_constructor_kwargs={"run": run, "config": config, "volumes": volumes},

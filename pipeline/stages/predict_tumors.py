@@ -9,11 +9,12 @@ import numpy as np
 
 from pipeline.config import PipelineConfig
 from pipeline.labeled_slices import read_labeled_slab, read_neighbors
-from pipeline.prediction import TumorSpotter, find_regions
+from pipeline.prediction import TumorSpotter, find_regions, require_same_input
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, probabilities_schema
 from pipeline.slabs import slab_name
 from pipeline.stages.base import REASON, CaseStage, Row
+from pipeline.training_history import COUINAUDNET
 
 if TYPE_CHECKING:
     import ray.data
@@ -80,12 +81,13 @@ def predict_tumors(run: RunFolder, config: PipelineConfig, work: ray.data.Datase
         work: Work items with `volume_id` and `slab`.
 
     Raises:
-        RefusedInputError: If the cluster has no room for the actors.
+        RefusedInputError: If the cluster has no room for the actors, or CouinaudNet was trained on other input.
     """
     import ray.data
 
     from pipeline.stages.room import pool_size
 
+    require_same_input(run, config, COUINAUDNET)
     net = config.couinaudnet
     return work.map_batches(
         PredictTumors,

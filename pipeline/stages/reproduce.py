@@ -29,7 +29,7 @@ from pipeline.stages.base import REASON, Row, require_whole
 from pipeline.stages.evaluate import EvaluateSegmentation, VolumeResult, evaluate_volumes
 from pipeline.stages.find_cases import find_cases
 from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases, remove_volume
-from pipeline.stages.predict_segmentation import PREDICTED_SPLITS, PredictSegmentation
+from pipeline.stages.predict_segmentation import PREDICTED_SPLITS, PredictSegmentation, require_networks
 from pipeline.stages.room import pool_size
 from pipeline.stages.session import work_items
 from pipeline.steps import Step
@@ -135,7 +135,7 @@ def predict_as_teacher(config: PipelineConfig, teacher: PipelineConfig) -> int:
     Returns:
         The exit code.
     """
-    with Step.begin(config, "predict_tumors", needs=("refine_image_labels",)) as step:
+    with Step.begin(config, "predict_tumors", uses=("grid",), needs=("refine_image_labels",)) as step:
         if step.committed:
             return step.exit_code
         assert isinstance(step.run, BranchFolder), "a student is a branch of its teacher"
@@ -153,6 +153,7 @@ def _predict_in_actors(
 
     settings = config.segmenter
     actors = pool_size("segmenter", settings)
+    require_networks(run, config)
     predicted = work_items("reproduce", [{"volume_id": volume_id} for volume_id in volumes]).map_batches(
         PredictAsTeacher,
         fn_constructor_kwargs={"run": run, "config": config, "volumes": volumes, "student": student},
