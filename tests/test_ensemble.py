@@ -5,11 +5,13 @@ import pytest
 
 from pipeline.config import GridConfig, SegmenterConfig
 from pipeline.geometry import to_native
+from pipeline.labeled_slices import stack_neighbors
 from pipeline.models import checkpoint
 from pipeline.prediction import TumorSpotter
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.dataset import NetworkInput, read_liver_slices
 from pipeline.segmenter.ensemble import combine_probabilities, spot_whole_liver, subtract_fat
+from pipeline.sweep.config_file import replace_settings
 from pipeline.training import make_optimizer
 
 from .couinaudnet_cases import HEIGHT, WIDTH, draw_couinaud_map, tiny_config, write_case
@@ -120,6 +122,20 @@ def test_spotter_sees_the_whole_liver_and_every_slice_with_its_neighbors(run):
     again = spot_whole_liver(spotter, read_liver_slices(run, shorter, config))
     np.testing.assert_allclose(again[1:4], probability[1:4], atol=1 / 255)
     assert np.abs(again[4] - probability[4]).max() > 1 / 255
+
+
+@pytest.mark.parametrize(("slab_length", "batch_size", "most"), [(4, 2, 4), (3, 2, 2), (2, 5, 5)])
+def test_spotter_takes_a_long_volume_in_chunks_with_the_same_bits(run, monkeypatch, slab_length, batch_size, most):
+    volume, config = write_case(run, "case", slices=9), tiny_config(run.uri, prediction_batch_size=batch_size)
+    rows = read_liver_slices(run, volume, config)
+    spotter = TumorSpotter(run, replace_settings(config, {"grid.slab_length": slab_length}), "cpu")
+    index = rows["slice_index"]
+    image, couinaud_map = (stack_neighbors(rows[name], index, index, 1) for name in ("image", "couinaud_map"))
+    whole = spotter.predict(image, couinaud_map > 0, rows["liver_median_hu"], rows["couinaud_map"] > 0)
+    predict, sizes = spotter.predict, []
+    monkeypatch.setattr(spotter, "predict", lambda *parts: sizes.append(len(parts[0])) or predict(*parts))
+    np.testing.assert_array_equal(spot_whole_liver(spotter, rows), (whole / 255).astype(np.float32))
+    assert (max(sizes), sum(sizes)) == (most, 9)
 
 
 @pytest.mark.parametrize(("median", "limit"), [(140.0, 10.0), (95.0, 10.0), (80.0, 0.0), (30.0, -50.0)])

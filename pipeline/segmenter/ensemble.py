@@ -37,9 +37,13 @@ def spot_whole_liver(spotter: TumorSpotter, rows: Rows) -> Float32Array:
         float32, shape (n, H, W); zero outside the liver.
     """
     index, context = rows["slice_index"], spotter.context_slices
-    image, couinaud_map = (stack_neighbors(rows[name], index, index, context) for name in ("image", "couinaud_map"))
-    levels = spotter.predict(image, couinaud_map > 0, rows["liver_median_hu"], rows["couinaud_map"] > 0)
-    return (levels / 255).astype(np.float32)
+    probability = np.empty(rows["image"].shape, np.float32)
+    for start in range(0, len(index), spotter.chunk_slices):  # what the networks see takes many times the volume
+        part = slice(start, start + spotter.chunk_slices)
+        image, liver = (stack_neighbors(rows[name], index, index[part], context) for name in ("image", "couinaud_map"))
+        levels = spotter.predict(image, liver > 0, rows["liver_median_hu"][part], rows["couinaud_map"][part] > 0)
+        probability[part] = levels / 255
+    return probability
 
 
 def subtract_fat(rows: Rows, grid: GridConfig, config: SegmenterConfig) -> Float32Array:
@@ -84,6 +88,7 @@ def combine_probabilities(
     """
     share = np.float32(config.couinaudnet_share)
     mean = segmented if spotted is None else (1 - share) * segmented + share * spotted
+    del segmented, spotted  # of a long volume half a gigabyte each
     probability = smooth_across_slices(mean, slices, config.smoothing_mm)
     found = probability >= config.threshold
     if config.fill_holes:
