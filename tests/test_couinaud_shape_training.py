@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from pipeline.couinaud.shape_evaluation import evaluate, split_folds
 from pipeline.couinaud.shape_maps import read_shapes
 from pipeline.couinaud.shape_network import CHANNELS, ShapeNetwork
 from pipeline.couinaud.shape_training import LabeledShape, ShapeTraining, make_sample, segment_loss
-from pipeline.couinaud.shape_variation import Variation, draw_variation, vary
+from pipeline.couinaud.shape_variation import RESECTIONS, Variation, draw_variation, keep_remnant, vary
 from pipeline.couinaud.shape_vote import ShapeModel, interpolate
 from pipeline.couinaud.shape_weights import pack, unpack
 from pipeline.errors import RefusedInputError
@@ -92,6 +93,25 @@ def test_samples_name_the_segment_at_their_place():
     inside = interpolate(liver[None, :1], place[None])[0, 0]
     assert float(inside.mean()) > 0.8
     assert set(truth.tolist()) <= set(range(8))
+
+
+@pytest.mark.parametrize("segments", [(2, 3), (5, 6, 7, 8), (3,)])
+def test_a_part_of_a_liver_is_never_resected_wholly(segments):
+    part = np.where(np.isin(LABELS, segments), LABELS, 0)
+    for resected in RESECTIONS:
+        drawn = replace(STILL, resected=resected)
+        assert keep_remnant(drawn, LABELS) is drawn
+        left = np.count_nonzero(part[~np.isin(part, resected)]) / np.count_nonzero(part)
+        assert bool(keep_remnant(drawn, part).resected) == (left >= 0.1)
+        _, labels, _ = vary(part, GEOMETRY, keep_remnant(drawn, part))
+        assert labels.any()
+
+
+def test_a_sample_of_a_graft_is_drawn_where_its_segments_would_be_resected():
+    graft = LabeledShape("graft", np.where(np.isin(LABELS, (2, 3)), LABELS, 0).astype(np.uint8), GEOMETRY)
+    seed = next(seed for seed in range(999) if draw_variation(np.random.default_rng(seed)).resected[:2] == (2, 3))
+    _, _, truth = make_sample(graft, 16, np.random.default_rng(seed))
+    assert set(truth.tolist()) == {1, 2}
 
 
 def test_loss_is_least_for_the_truth():

@@ -17,7 +17,7 @@ from pipeline.arrays import SEGMENT_COUNT, UInt8Array
 from pipeline.config import CouinaudShapeConfig
 from pipeline.couinaud.shape_frame import fit_frame, index_to_mm, sample_liver
 from pipeline.couinaud.shape_network import ShapeNetwork, make_input
-from pipeline.couinaud.shape_variation import draw_variation, vary, vary_frame
+from pipeline.couinaud.shape_variation import draw_variation, keep_remnant, vary, vary_frame
 from pipeline.couinaud.shape_vote import interpolate
 from pipeline.volume import Geometry
 
@@ -56,7 +56,8 @@ def make_sample(shape: LabeledShape, side: int, rng: np.random.Generator) -> tup
         Network input, float32 (CHANNELS, side, side, side); places of labeled voxels in the frame, x, y, z in about
         [-1, 1], float32 (POINTS, 3); and their segments 1..8 less one, int64 (POINTS,).
     """
-    liver, labels, geometry = vary(shape.labels, shape.geometry, draw_variation(rng))
+    variation = keep_remnant(draw_variation(rng), shape.labels)
+    liver, labels, geometry = vary(shape.labels, shape.geometry, variation)
     frame = vary_frame(fit_frame(liver, geometry), rng)
     index = np.argwhere(labels > 0)
     index = index[rng.integers(len(index), size=POINTS)]

@@ -32,6 +32,8 @@ RESECTION_PROBABILITY = 0.05
 """How often segments are missing."""
 RESECTIONS = ((2, 3), (2, 3, 4), (3,), (6, 7), (6,), (5, 6), (5, 6, 7, 8))
 """Segments that are resected together."""
+LEAST_REMNANT = 0.1
+"""Share of the labeled voxels that a resection leaves, at least; of a whole liver each leaves more than a fifth."""
 FRAME_SHIFT, FRAME_STRETCH = 0.03, 0.04
 """Standard deviations of what moves and stretches a frame, as shares of its half extents."""
 
@@ -71,6 +73,19 @@ def draw_variation(rng: np.random.Generator) -> Variation:
     if rng.random() < RESECTION_PROBABILITY:
         variation = replace(variation, resected=RESECTIONS[rng.integers(len(RESECTIONS))])
     return variation
+
+
+def keep_remnant(variation: Variation, labels: UInt8Array) -> Variation:
+    """Return a variation without its resection if that would leave less than `LEAST_REMNANT` of a label map.
+
+    Args:
+        variation: As it was drawn.
+        labels: 0 or segment 1..8; perhaps of a part of a liver, such as a graft.
+    """
+    if not variation.resected:
+        return variation
+    left = np.count_nonzero(labels) - np.count_nonzero(np.isin(labels, variation.resected))
+    return variation if left >= LEAST_REMNANT * np.count_nonzero(labels) else replace(variation, resected=())
 
 
 def vary(labels: UInt8Array, geometry: Geometry, variation: Variation) -> tuple[BoolArray, UInt8Array, Geometry]:
