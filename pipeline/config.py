@@ -164,7 +164,7 @@ class CouinaudConfig:
     method: Annotated[CouinaudMethod, tyro.conf.arg(aliases=["--method"])] = "auto"
     """`precomputed` takes the label map beside the CT (the phantom brings its own), `network` runs a trained nnU-Net,
     `planes` and `territories` need vessel masks, `shape` the liver mask alone. `auto` takes the first of precomputed,
-    network, planes and shape that a volume has the input for."""
+    network, planes and shape that a volume has the input for, and shape where vessels cannot divide the liver."""
     network: str = ""
     """nnU-Net v2 model folder whose labels 1..8 are the segments, for `network`: `plans.json`, `dataset.json` and
     `fold_X/checkpoint_final.pth`."""

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from pipeline.config import CouinaudConfig
+from pipeline.couinaud import construct
 from pipeline.couinaud.division import Plane, physical_points, voxel_indices
 from pipeline.couinaud.evidence import BELIEVED, SHAPE_DEVIATIONS, SHAPE_LEVEL_MM, Evidence, move_level, move_plane
 from pipeline.couinaud.hepatic_veins import CavalAxis, expect_axis, find_axis, find_trunks
 from pipeline.couinaud.liver_vessels import read_vessels
 from pipeline.couinaud.planes import divide_by_vessels, fit_prior, move_division
+from pipeline.couinaud.portal_vein import find_landmarks, root_portal
 from pipeline.couinaud.skeleton import CenterLines, resample_isotropic, root, trace
 from pipeline.couinaud.vessel_division import find_hepatic
 from pipeline.errors import CaseError
@@ -178,6 +180,32 @@ def test_a_shape_without_segments_is_set_aside(case):
     with pytest.raises(CaseError, match="no mid") as refused:
         divide_by_vessels(case, shape)
     assert refused.value.code == "SHAPE_INCOMPLETE"
+
+
+@pytest.mark.parametrize("code", ["VESSELS_EMPTY", "SHAPE_INCOMPLETE"])
+def test_auto_keeps_the_map_of_the_shape_where_vessels_cannot_divide(case, monkeypatch, code):
+    shape, nothing = guess_from_shape(case), np.zeros(case.liver_mask.shape, bool)
+    vessels = Vessels(undivided=nothing) if code == "VESSELS_EMPTY" else case.vessels
+    if code == "SHAPE_INCOMPLETE":
+        shape.labels[shape.labels > 4] = 4
+    monkeypatch.setattr("pipeline.couinaud.shape.build_shape_map", lambda volume, config: shape)
+    volume = replace(case, couinaud_map=None, vessels=vessels)
+    made = construct(volume, CouinaudConfig(method="auto"))
+    assert made.method == "shape"
+    assert set(made.flags) >= {code, "LOW_CONFIDENCE"}
+    np.testing.assert_array_equal(made.labels, shape.labels)
+    with pytest.raises(CaseError, match=code):
+        construct(volume, CouinaudConfig(method="planes"))
+
+
+def test_a_left_portal_branch_that_runs_backward_is_no_evidence():
+    left = np.column_stack([np.arange(0.0, 81), np.linspace(0, 12, 81), np.zeros(81)])
+    right = np.column_stack([-np.arange(1.0, 81), np.zeros((80, 2))])
+    lines = line(*right[::-1], *left)
+    lines.radius_mm[:] = np.where(np.abs(lines.points[:, 0] - 5) < 8, 1.0, 4.0)  # thin where the branches begin
+    hilum = np.array([0.0, -3.0, 0.0])
+    found = find_landmarks(root_portal(lines, hilum), np.ones(161, bool), Plane((1.0, 0.0, 0.0), 0.0), hilum)
+    assert (found.right_level_mm, found.left_level_mm, len(found.umbilical)) == (0.0, None, 0)
 
 
 def test_the_vena_cava_is_found_by_its_thickness(case):

@@ -33,7 +33,8 @@ def needs_network(config: CouinaudConfig) -> bool:
 def choose_method(volume: Volume, config: CouinaudConfig) -> str:
     """Return the constructor of a volume: the configured one, or the first that the volume has the input for.
 
-    `auto` goes through precomputed, network, planes and shape. Planes need both vessel trees, divided or not.
+    `auto` goes through precomputed, network, planes and shape. Planes need both vessel trees, divided or not; where
+    they then cannot divide the liver, they give the map of shape.
     """
     if config.method != "auto":
         return config.method

@@ -37,14 +37,21 @@ def build_plane_map(volume: Volume, config: CouinaudConfig) -> CouinaudMap:
 
     Args:
         volume: With vessel masks.
-        config: As the constructor `shape` reads it.
+        config: As the constructor `shape` reads it, and `method`: under `auto` a liver that cannot be divided by its
+            vessels keeps the map from its shape, flagged with the reason code of `divide_by_vessels`.
 
     Raises:
-        CaseError: As `build_shape_map` and `divide_by_vessels`.
+        CaseError: As `build_shape_map` and, unless the method is `auto`, `divide_by_vessels`.
     """
     from pipeline.couinaud.shape import build_shape_map
 
-    return divide_by_vessels(volume, build_shape_map(volume, config))
+    shape = build_shape_map(volume, config)
+    try:
+        return divide_by_vessels(volume, shape)
+    except CaseError as error:
+        if config.method != "auto":
+            raise
+        return replace(shape, flags=tuple(sorted({*shape.flags, error.code})))
 
 
 def divide_by_vessels(volume: Volume, shape: CouinaudMap) -> CouinaudMap:

@@ -140,7 +140,7 @@ def _within(portal: RootedForest, start: int, reach_mm: float) -> BoolArray:
 
 
 def _umbilical_portion(portal: RootedForest, left: int, behind_mm: float) -> tuple[Int64Array, Float64Array]:
-    """Return the points of the umbilical portion and their weights; the weights may all be 0.
+    """Return the points of the umbilical portion and their weights; there may be none, and the weights may all be 0.
 
     It is the thick part of the left branch in front of the middle between its beginning and its foremost thick point.
     Where the mask leaves out the hilum, the branch may begin late: it begins at `behind_mm` (y of the hilum) or behind.
@@ -148,9 +148,9 @@ def _umbilical_portion(portal: RootedForest, left: int, behind_mm: float) -> tup
     points, radius = portal.lines.points, portal.lines.radius_mm
     usual = float(np.median(radius[_within(portal, left, RIGHT_BRANCH_MM)]))
     thick = subtree(portal, left) & (radius >= THICK * usual)
-    middle = (max(points[left, 1], behind_mm) + points[thick, 1].min()) / 2
+    middle = (max(points[left, 1], behind_mm) + points[thick, 1].min(initial=np.inf)) / 2
     front = np.flatnonzero(thick & (points[:, 1] <= middle))
-    front = front[portal.depth_mm[front] <= portal.depth_mm[front].min() + UMBILICAL_MM]
+    front = front[portal.depth_mm[front] <= portal.depth_mm[front].min(initial=np.inf) + UMBILICAL_MM]
     return front, radius[front] ** 2 * _forwardness(portal, front)
 
 

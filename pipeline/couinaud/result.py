@@ -14,7 +14,8 @@ class CouinaudMap:
     Args:
         labels: Shape of the volume: segment 1..8 on every liver voxel, 0 elsewhere.
         method: The constructor that made it, such as `shape`.
-        flags: Upper-case codes of what is doubtful, such as `LEFT_PLANE_FROM_SHAPE` or `FRACTION_SEGMENT_1`; sorted.
+        flags: Upper-case codes of what is doubtful, such as `LEFT_PLANE_FROM_SHAPE`, `FRACTION_SEGMENT_1` or
+            `VESSELS_EMPTY`; sorted.
     """
 
     labels: UInt8Array
