@@ -8,7 +8,7 @@ from pipeline.steps import Step
 
 
 def main(config: PipelineConfig) -> int:
-    """Write `image_labels/` for every slice of the run; set aside volumes whose label names nothing that is there."""
+    """Write `image_labels/` for every slice; set aside volumes, but none for test, whose label names nothing there."""
     with Step.begin(config, "refine_image_labels", uses=("image_labels",), needs=("ingest",)) as step:
         if step.committed:
             return step.exit_code

@@ -136,10 +136,13 @@ def test_73_image_label_job_on_drawn_slices(ray_cluster, tmp_path, enabled):
     write_slices(run, row, range(3), couinaud_map, 2)
     lost = write_volume(run, "w", [1], [5, 7], 2)  # case 73: segment 7 is nowhere as large as that
     write_slices(run, lost, [1], couinaud_map[2:], 2)
+    tested = write_volume(run, "x", [1], [5, 7], 2, split="test")  # measured with ILR and without
+    write_slices(run, tested, [1], couinaud_map[2:], 2)
     assert refine_image_labels.main(config) == (3 if enabled else 0)
     message = "the label names segments 5, 7, none of 1 slices has 40 mm2 of one"
     assert [(item.code, item.message) for item in read_rejections(run)] == [("LABEL_NOT_IN_MAP", message)] * enabled
     assert run.exists("image_labels", "w") != enabled
+    assert [volume.volume_id for volume in read_volume_rows(run, "test")] == ["x"]
     labels = read_slices(run, "image_labels", row, 2, 0, 3)
     expected = [False, True, False] if enabled else [True, True, True]
     assert labels["refined_label"].any(axis=1).tolist() == expected
