@@ -1,4 +1,4 @@
-"""Evaluate a run: the segmenter on test and validation volumes, and the weak labels that it learned from."""
+"""Evaluate a run: the segmenter on test and validation volumes, and the weak labels, as far as there are any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.steps import Step
 
 def main(config: PipelineConfig) -> int:
     """Write `evaluation/`: `cases.csv`, `lesions.csv`, `pseudo_masks.csv` and `summary.json`."""
-    uses = ("image_labels", "pixel_labels")
+    uses = ("image_labels", "pixel_labels", "segmenter")
     with Step.begin(config, "evaluate", uses=uses, needs=("predict_segmentation",)) as step:
         if step.committed:
             return step.exit_code

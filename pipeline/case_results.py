@@ -21,16 +21,55 @@ Rows = Mapping[str, np.ndarray[Any, Any]]
 
 ARMS = {"none": "no refinement", "ilr": "ILR", "plr": "PLR", "ilr_plr": "ILR + PLR"}
 """The pseudo masks of the paper's Table 1 and how they are called."""
+WEAK_LABEL_STEPS = {
+    "image_labels": "refine_image_labels",
+    "probabilities": "predict_tumors",
+    "pseudo_labels": "refine_pixel_labels",
+}
+"""The tables of weak labels and the steps that write them."""
 
 
-def arm_titles(pixel_labels: Mapping[str, Any]) -> dict[str, str]:
-    """Return how the pseudo masks of a run are called.
+def own_arms(image_labels: Mapping[str, Any], pixel_labels: Mapping[str, Any]) -> tuple[str, str]:
+    """Return which arms the run's own pseudo masks are, before and after PLR; one and the same without PLR.
 
     Args:
-        pixel_labels: The run's settings of this section.
+        image_labels: The run's settings of this section.
+        pixel_labels: Those of this one.
+
+    Example:
+        >>> own_arms({"enabled": False}, {"enabled": True})
+        ('none', 'plr')
+    """
+    before, after = ("ilr", "ilr_plr") if image_labels["enabled"] else ("none", "plr")
+    return before, after if pixel_labels["enabled"] else before
+
+
+def arm_titles(image_labels: Mapping[str, Any], pixel_labels: Mapping[str, Any]) -> dict[str, str]:
+    """Return how the pseudo masks of a run are called, without the arms that its kind of slice labels rules out.
+
+    Args:
+        image_labels: The run's settings of this section.
+        pixel_labels: Those of this one.
     """
     by_lesion = pixel_labels.get("method") == "lesions"
-    return {**ARMS, "ilr_plr": "ILR + lesions"} if by_lesion else ARMS
+    refined = "lesions" if by_lesion else "PLR"
+    if image_labels.get("source") == "reference":
+        return {"ilr": "true slice labels", "ilr_plr": f"true labels + {refined}"}
+    computed_again = by_lesion and image_labels["enabled"]
+    return {**ARMS, "plr": "PLR (continuity)" if computed_again else refined, "ilr_plr": f"ILR + {refined}"}
+
+
+def label_titles(image_labels: Mapping[str, Any]) -> dict[str, str]:
+    """Return how the slice labels `before` and `after` ILR are called; without ILR they are the same.
+
+    Args:
+        image_labels: The run's settings of this section.
+    """
+    if not image_labels["enabled"]:
+        return {"before": "without ILR"}
+    if image_labels.get("source") == "reference":
+        return {"before": "volume labels", "after": "true in training"}
+    return {"before": "before ILR", "after": "after ILR"}
 
 
 @dataclass(frozen=True)
@@ -71,15 +110,15 @@ class LabelResult:
     Args:
         volume_id: The volume.
         split: `train` or `validation`.
-        before: Slices by propagated label and truth.
-        after: Slices by label after ILR and truth.
+        before: Slices by propagated label and truth; None without slice labels.
+        after: Slices by label after ILR and truth; likewise.
         pseudo_masks: Pixel counts by arm; arms that the run did not make are left out, as are all outside `train`.
     """
 
     volume_id: str
     split: str
-    before: LabelConfusion
-    after: LabelConfusion
+    before: LabelConfusion | None
+    after: LabelConfusion | None
     pseudo_masks: dict[str, MaskCounts]
 
     def to_json(self) -> str:
@@ -90,7 +129,7 @@ class LabelResult:
     def from_json(cls, text: str) -> LabelResult:
         """Return the result that `to_json` wrote."""
         values = json.loads(text)
-        confusions = {name: LabelConfusion(**values[name]) for name in ("before", "after")}
+        confusions = {name: values[name] and LabelConfusion(**values[name]) for name in ("before", "after")}
         masks = {arm: MaskCounts(**counts) for arm, counts in values["pseudo_masks"].items()}
         return cls(**{**values, **confusions, "pseudo_masks": masks})
 
@@ -127,38 +166,40 @@ def confuse_labels(references: Rows, image_labels: Rows) -> tuple[LabelConfusion
 
 
 def count_pseudo_masks(
-    references: Rows, probabilities: Rows, pseudo_labels: Rows, config: PipelineConfig, radius: int = 1
+    references: Rows, probabilities: Rows | None, pseudo_labels: Rows | None, config: PipelineConfig, radius: int = 1
 ) -> dict[str, MaskCounts]:
-    """Compare the four arms of the paper's Table 1 with the reference.
+    """Compare the arms of the paper's Table 1 with the reference.
 
-    Without ILR every slice is taken for pathological: `none` thresholds the probabilities of all slices, `plr` refines
-    those. `ilr` and `ilr_plr` are the pseudo masks of the run before and after PLR.
+    Two of them are the run's own pseudo masks before and after PLR: `ilr` and `ilr_plr`, or without ILR `none` and
+    `plr`. Beside ILR the latter two are computed again: every slice is taken for pathological, `none` thresholds the
+    probabilities of all slices, `plr` refines those by the continuity index, whatever the run's method.
 
     Args:
         references: `slice_index` and `reference_mask` of every slice of a volume.
-        probabilities: `slice_index` and `tumor_probability` of the predicted slices.
-        pseudo_labels: `slice_index`, `pseudo_mask` and `refined_mask` of every slice.
-        config: Threshold, scale, and whether the run used ILR and PLR.
+        probabilities: `slice_index` and `tumor_probability` of the predicted slices, if there are any.
+        pseudo_labels: `slice_index`, `pseudo_mask` and `refined_mask` of every slice, if there are any.
+        config: Threshold, scale, and whether the run used ILR and PLR, and from which labels.
         radius: Window of the volume's PLR in slices; see `pipeline.pixel_labels.window_radius`.
 
     Returns:
-        Counts over the whole volume by arm. `none` and `plr` are left out unless every slice was predicted, `ilr` and
-        `ilr_plr` if the run did not refine so.
+        Counts over the whole volume by arm. What is computed again is left out unless every slice was predicted, and
+        where true slice labels (`image_labels.source = reference`) say on which slices and where.
 
     Raises:
         ValueError: If there are rows of slices that the reference does not know.
     """
-    counts = {}
-    if len(probabilities["slice_index"]) == len(references["slice_index"]):
-        index, plr = probabilities["slice_index"], config.pixel_labels
+    labels, plr, counts = config.image_labels, config.pixel_labels, {}
+    if pseudo_labels is not None:
+        columns = ("pseudo_mask", "refined_mask")
+        for arm, column in zip(own_arms(vars(labels), vars(plr)), columns, strict=True):
+            counts[arm] = _count_rows(pseudo_labels[column], pseudo_labels["slice_index"], references)
+    if probabilities is None or not labels.enabled or labels.source == "reference":
+        return counts
+    index = probabilities["slice_index"]
+    if len(index) == len(references["slice_index"]):
         masks = refine_pixel_labels(probabilities["tumor_probability"], index, plr.threshold, plr.scale, radius)
         counts["none"] = _count_rows(masks.pseudo_mask, index, references)
         counts["plr"] = _count_rows(masks.refined_mask, index, references)
-    if config.image_labels.enabled:
-        index = pseudo_labels["slice_index"]
-        counts["ilr"] = _count_rows(pseudo_labels["pseudo_mask"], index, references)
-        if config.pixel_labels.enabled:
-            counts["ilr_plr"] = _count_rows(pseudo_labels["refined_mask"], index, references)
     return counts
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.case_results import ARMS, CaseResult, LabelResult, arm_titles
+from pipeline.case_results import ARMS, WEAK_LABEL_STEPS, CaseResult, LabelResult, arm_titles, label_titles
 from pipeline.config import PipelineConfig
 from pipeline.csv_text import format_csv
 from pipeline.evaluation_rows import (
@@ -49,25 +49,33 @@ def write_evaluation(
     }
     for name, (columns, rows) in tables.items():
         run.write_bytes(format_csv(columns, rows).encode(), "evaluation", f"{name}.csv")
-    run.write_json(summarize(cases, labels, config), "evaluation", "summary.json")
+    missing = [step for step in WEAK_LABEL_STEPS.values() if not run.exists("reports", f"{step}.json")]
+    run.write_json(summarize(cases, labels, config, missing), "evaluation", "summary.json")
 
 
-def summarize(cases: Sequence[CaseResult], labels: Sequence[LabelResult], config: PipelineConfig) -> dict[str, Any]:
-    """Merge the counts and divide once: the content of `evaluation/summary.json`; undefined values are None."""
+def summarize(
+    cases: Sequence[CaseResult], labels: Sequence[LabelResult], config: PipelineConfig, missing: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Merge the counts and divide once: the content of `evaluation/summary.json`; undefined values are None.
+
+    Args:
+        cases: Test and validation volumes.
+        labels: Pathological train and validation volumes with a reference.
+        config: Settings of the run.
+        missing: Those of `WEAK_LABEL_STEPS` that have not completed, as where the segmenter learned no pseudo labels.
+    """
     return {
         "segmenter": {
             split: _summarize_split([case for case in cases if case.split == split]) for split in EVALUATED_SPLITS
         },
-        "pseudo_masks": _summarize_pseudo_masks([result for result in labels if result.split == "train"], config),
-        "image_labels": {
-            "before": _describe_confusion(sum((result.before for result in labels), LabelConfusion())),
-            "after": _describe_confusion(sum((result.after for result in labels), LabelConfusion())),
-            "n_cases": len(labels),
-        },
+        "pseudo_masks": _summarize_pseudo_masks(
+            [result for result in labels if result.split == "train"], config, missing
+        ),
+        "image_labels": _summarize_labels(labels),
         "config": {
             "image_labels": asdict(config.image_labels),
             "pixel_labels": asdict(config.pixel_labels),
-            "segmenter": {"threshold": config.segmenter.threshold},
+            "segmenter": {"labels": config.segmenter.labels, "threshold": config.segmenter.threshold},
         },
         "seed": config.seed,
     }
@@ -92,6 +100,22 @@ def _summarize_split(cases: Sequence[CaseResult]) -> dict[str, Any]:
     }
 
 
+def _summarize_labels(results: Sequence[LabelResult]) -> dict[str, Any]:
+    """Return the slices by label and truth, or why there are none."""
+    before = [result.before for result in results if result.before is not None]
+    after = [result.after for result in results if result.after is not None]
+    summary: dict[str, Any] = {
+        "before": _describe_confusion(sum(before, LabelConfusion())),
+        "after": _describe_confusion(sum(after, LabelConfusion())),
+        "n_cases": len(before),
+    }
+    if not results:
+        summary["reason"] = "no pathological train or validation volume has a reference mask"
+    elif not before:
+        summary["reason"] = f"{WEAK_LABEL_STEPS['image_labels']} has not completed"
+    return summary
+
+
 def _describe_confusion(confusion: LabelConfusion) -> dict[str, int]:
     """Return the cells and the number of wrong labels as JSON members."""
     return {**asdict(confusion), "wrong": confusion.wrong}
@@ -109,7 +133,9 @@ def _count_sizes(cases: Sequence[CaseResult]) -> dict[str, dict[str, int]]:
     return sizes
 
 
-def _summarize_pseudo_masks(results: Sequence[LabelResult], config: PipelineConfig) -> dict[str, Any]:
+def _summarize_pseudo_masks(
+    results: Sequence[LabelResult], config: PipelineConfig, missing: Sequence[str]
+) -> dict[str, Any]:
     """Return Dice of each arm, or why there is none."""
     summary: dict[str, Any] = {}
     for arm in ARMS:
@@ -120,17 +146,24 @@ def _summarize_pseudo_masks(results: Sequence[LabelResult], config: PipelineConf
             "dice_global": dice_global(counts) if complete else None,
         }
         if not complete:
-            summary[arm]["reason"] = _explain_missing(arm, bool(results), config)
+            summary[arm]["reason"] = _explain_missing(arm, bool(results), config, missing)
     return {**summary, "n_cases": len(results)}
 
 
-def _explain_missing(arm: str, has_cases: bool, config: PipelineConfig) -> str:
+def _explain_missing(arm: str, has_cases: bool, config: PipelineConfig, missing: Sequence[str]) -> str:
     """Return why an arm has no Dice."""
-    if not has_cases:
-        return "no pathological train volume has a reference mask"
-    if arm in ("none", "plr"):
-        return "slices without a named segment were not predicted (couinaudnet.predict_relabeled is off)"
-    return "image_labels.enabled is off" if not config.image_labels.enabled else "pixel_labels.enabled is off"
+    labels, computed_again = config.image_labels, config.image_labels.enabled and arm in ("none", "plr")
+    table = "probabilities" if computed_again else "pseudo_labels"
+    reasons = {
+        "no pathological train volume has a reference mask": not has_cases,
+        "image_labels.enabled is off": not labels.enabled and arm in ("ilr", "ilr_plr"),
+        "slice labels come from the reference masks (image_labels.source)": computed_again
+        and labels.source == "reference",
+        f"{WEAK_LABEL_STEPS[table]} has not completed": WEAK_LABEL_STEPS[table] in missing,
+        "slices without a named segment were not predicted (couinaudnet.predict_relabeled is off)": computed_again,
+        "pixel_labels.enabled is off": True,
+    }
+    return next(reason for reason, holds in reasons.items() if holds)
 
 
 def format_table(summary: Mapping[str, Any]) -> str:
@@ -142,14 +175,19 @@ def format_table(summary: Mapping[str, Any]) -> str:
         if values["n_cases"]
     ]
     masks = summary["pseudo_masks"]
-    titles = arm_titles(summary["config"]["pixel_labels"])
+    settings = summary["config"]
+    titles = arm_titles(settings["image_labels"], settings["pixel_labels"])
     arms = [
         [title, masks["n_cases"], masks[arm]["dice_per_case"], masks[arm]["dice_global"]]
         for arm, title in titles.items()
     ]
     labels = summary["image_labels"]
     slices = sum(labels["before"][cell] for cell in LabelConfusion.__match_args__)
-    wrong = [[name, slices, labels[key]["wrong"]] for name, key in (("before ILR", "before"), ("after ILR", "after"))]
+    wrong = [
+        [title, slices, labels[when]["wrong"]]
+        for when, title in label_titles(settings["image_labels"]).items()
+        if labels["n_cases"]
+    ]
     dice, width = ["cases", "Dice per case", "Dice global"], len(max(titles.values(), key=len))
     tables = [
         align(["segmenter", *dice, "lesion F1", "F1, IoU>0.5"], segmenter, width),

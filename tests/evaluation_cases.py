@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.arrays import SEGMENT_COUNT
+from pipeline.case_results import WEAK_LABEL_STEPS
 from pipeline.config import CouinaudNetConfig, GridConfig, PhantomConfig, PipelineConfig, SourceConfig
 from pipeline.image_labels import encode_segments
 from pipeline.pixel_labels import refine_pixel_labels
@@ -62,7 +63,7 @@ def write_run(folder, predict_relabeled=True):
         volume = _volume_row(volume_id, split, encode_segments(segments), has_reference)
         masks[volume_id] = _draw_masks(generator, volume)
         _write_volume(run, volume, masks[volume_id], config)
-    for step in ("ingest", "predict_segmentation"):
+    for step in ("ingest", *WEAK_LABEL_STEPS.values(), "predict_segmentation"):
         run.write_json(
             {"step": step, "taken": 7, "given": 7, "quarantined": {}, "seconds": 1.5}, "reports", f"{step}.json"
         )

@@ -7,16 +7,26 @@ import numpy as np
 import pytest
 
 from jobs import evaluate
-from pipeline.case_results import ARMS, CaseResult, LabelResult, confuse_labels, count_pseudo_masks, evaluate_case
-from pipeline.config import ImageLabelConfig, PixelLabelConfig
+from pipeline.case_results import (
+    ARMS,
+    WEAK_LABEL_STEPS,
+    CaseResult,
+    LabelResult,
+    confuse_labels,
+    count_pseudo_masks,
+    evaluate_case,
+)
+from pipeline.config import ImageLabelConfig, PixelLabelConfig, SegmenterConfig
 from pipeline.csv_text import format_csv
 from pipeline.errors import RefusedInputError
 from pipeline.evaluation import format_table, summarize
 from pipeline.evaluation_rows import CASE_COLUMNS, LESION_COLUMNS, case_rows, lesion_rows, pseudo_mask_rows
 from pipeline.masks import read_prediction
 from pipeline.metrics import LabelConfusion, MaskCounts, count_masks
+from pipeline.report.page import build_report
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_volume_rows
+from pipeline.steps import Step
 from tests.evaluation_cases import LIVER_SLICES, NATIVE_SHAPE, SPACING_MM, make_config, write_run
 
 
@@ -158,12 +168,68 @@ def test_console_table_is_plain_and_narrow(evaluated):
     ]  # fmt: skip
 
 
-def test_masks_that_were_refined_lesion_by_lesion_are_not_called_plr(evaluated):
+@pytest.mark.parametrize(
+    ("labels", "method", "arms", "slices"),
+    [
+        ({}, "lesions", ["no refinement", "ILR", "PLR (continuity)", "ILR + lesions"], ["before ILR", "after ILR"]),
+        ({"enabled": False}, "continuity", list(ARMS.values()), ["without ILR"]),
+        ({"enabled": False}, "lesions", ["no refinement", "ILR", "lesions", "ILR + lesions"], ["without ILR"]),
+        (
+            {"source": "reference"},
+            "continuity",
+            ["true slice labels", "true labels + PLR"],
+            ["volume labels", "true in training"],
+        ),
+        (
+            {"source": "reference"},
+            "lesions",
+            ["true slice labels", "true labels + lesions"],
+            ["volume labels", "true in training"],
+        ),
+    ],
+)
+def test_weak_labels_are_called_what_they_are(evaluated, labels, method, arms, slices):
     summary = evaluated[2]
-    by_lesion = {**summary["config"]["pixel_labels"], "method": "lesions"}
-    table = format_table({**summary, "config": {**summary["config"], "pixel_labels": by_lesion}})
-    assert "ILR + lesions" in table
-    assert "ILR + PLR" not in table
+    sections = {"image_labels": asdict(ImageLabelConfig(**labels)), "pixel_labels": {"enabled": True, "method": method}}
+    lines = format_table({**summary, "config": sections}).splitlines()
+    assert max(map(len, lines)) <= 80
+    first = [line.split("  ")[0] for line in lines]
+    assert first[first.index("pseudo masks") + 1 : first.index("image labels") - 1] == arms
+    assert first[first.index("image labels") + 1 :] == slices
+
+
+def test_segmenter_that_learned_no_pseudo_labels_is_evaluated(ray_cluster, tmp_path):
+    config, _ = write_run(tmp_path)
+    config = replace(config, segmenter=SegmenterConfig(labels="reference"))
+    run = RunFolder(config.run)
+    run.remove("image_labels")
+    run.remove("probabilities")
+    run.remove("pseudo_labels", "train_0")  # of PLR there is a part, as when it was stopped
+    for step in WEAK_LABEL_STEPS.values():
+        run.remove("reports", f"{step}.json")
+    assert evaluate.main(config) == 0
+    summary = run.read_json("evaluation", "summary.json")
+    assert summary["segmenter"]["test"]["n_cases"] == 2
+    assert summary["config"]["segmenter"] == {"labels": "reference", "threshold": 0.5}
+    masks = summary["pseudo_masks"]
+    assert [masks[arm]["dice_per_case"] for arm in ARMS] == [None] * 4
+    assert masks["none"]["reason"] == masks["plr"]["reason"] == "predict_tumors has not completed"
+    assert masks["ilr"]["reason"] == masks["ilr_plr"]["reason"] == "refine_pixel_labels has not completed"
+    labels = summary["image_labels"]
+    assert (labels["n_cases"], labels["reason"]) == (0, "refine_image_labels has not completed")
+    assert "after ILR" not in format_table(summary)
+    page = build_report(run, config)
+    assert "No slice labels: refine_image_labels has not completed." in page
+    assert "ILR + PLR: refine_pixel_labels has not completed." in page
+    assert "Wrong slice labels" not in page
+
+
+def test_predictions_of_another_threshold_are_refused(tmp_path):
+    config, _ = write_run(tmp_path)
+    with Step.begin(replace(config, segmenter=SegmenterConfig(threshold=0.3)), "made", uses=("segmenter",)):
+        pass
+    with pytest.raises(RefusedInputError, match=r"segmenter\.threshold = 0\.3, now it is 0\.5"):
+        evaluate.main(config)
 
 
 def test_missing_prediction_is_named(tmp_path):
@@ -223,6 +289,28 @@ def test_arms_that_a_run_did_not_make_are_left_out(tmp_path, changes, made):
     assert {arm for arm in ARMS if "reason" not in summary["pseudo_masks"][arm]} == made
 
 
+def test_without_ilr_the_masks_that_the_segmenter_learned_count(tmp_path):
+    config = make_config(
+        tmp_path, image_labels=ImageLabelConfig(enabled=False), pixel_labels=PixelLabelConfig(method="lesions")
+    )
+    references = rows_of([4, 5], reference_mask=np.ones((2, 1, 1), bool))
+    certain = rows_of([4, 5], tumor_probability=np.full((2, 1, 1), 255, np.uint8))  # continuity would keep both slices
+    pseudo = rows_of([4, 5], pseudo_mask=np.ones((2, 1, 1), bool), refined_mask=np.array([[[True]], [[False]]]))
+    counts = count_pseudo_masks(references, certain, pseudo, config)
+    assert counts == {"none": MaskCounts(2, 2, 2), "plr": MaskCounts(1, 1, 2)}
+
+
+def test_true_slice_labels_leave_no_arm_without_them(tmp_path):
+    config = make_config(tmp_path, image_labels=ImageLabelConfig(source="reference"))
+    mask = np.ones((1, 1, 1), bool)
+    probabilities = rows_of([5], tumor_probability=np.full((1, 1, 1), 255, np.uint8))
+    pseudo = rows_of([5], pseudo_mask=mask, refined_mask=mask)
+    counts = count_pseudo_masks(rows_of([5], reference_mask=mask), probabilities, pseudo, config)
+    assert set(counts) == {"ilr", "ilr_plr"}
+    summary = summarize([], [LabelResult("a", "train", LabelConfusion(), LabelConfusion(), counts)], config)
+    assert "image_labels.source" in summary["pseudo_masks"]["none"]["reason"]
+
+
 def test_slices_without_reference_row_are_an_error(tmp_path):
     labels = np.zeros((2, 8), bool)
     with pytest.raises(ValueError, match=r"\[9\].*\[4, 5\]"):
@@ -268,6 +356,8 @@ def test_results_survive_the_journey_as_text():
     assert CaseResult.from_json(unknown.to_json()) == unknown
     label = LabelResult("c", "train", LabelConfusion(1, 2, 3, 4), LabelConfusion(), {"ilr": MaskCounts(1, 2, 3)})
     assert LabelResult.from_json(label.to_json()) == label
+    bare = LabelResult("d", "train", None, None, {})
+    assert LabelResult.from_json(bare.to_json()) == bare
 
 
 def test_csv_round_trip():

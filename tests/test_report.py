@@ -1,6 +1,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,9 +11,12 @@ from PIL import Image
 from jobs import report
 from pipeline.archive.quarantine import Rejection, write_rejection
 from pipeline.case_results import CaseResult, LabelResult
+from pipeline.config import ImageLabelConfig
 from pipeline.errors import RefusedInputError
 from pipeline.evaluation import write_evaluation
 from pipeline.evaluation_rows import read_rows
+from pipeline.masks import read_volume_slices
+from pipeline.metrics import count_masks
 from pipeline.report.curves import draw_curve, read_history
 from pipeline.report.examples import load_predicted_example, load_train_example, pick_spread
 from pipeline.report.overlays import (
@@ -133,9 +137,27 @@ def test_figures_are_those_of_the_evaluation(evaluated, page):
     assert f"<strong>{summary['segmenter']['test']['dice_global']:.3f}</strong>" in page
     wrong = [summary["image_labels"][when]["wrong"] for when in ("before", "after")]
     assert f"<strong>{wrong[0]} → {wrong[1]}</strong>" in page
+    assert "no refinement → ILR + PLR, cases: 2" in page
     assert "seconds in all" in page
     assert "1,234.5" in page
     assert [row["volume_id"] for row in read_rows(run, "cases")] == ["test_0", "test_1", "test_unknown", "validation_0"]
+
+
+def test_figures_without_ilr_are_those_of_the_masks_that_were_learned(tmp_path):
+    config, _ = write_run(tmp_path)
+    config = replace(config, image_labels=ImageLabelConfig(enabled=False))
+    run = RunFolder(config.run)
+    run.remove("predictions")
+    (volume,) = (row for row in read_volume_rows(run, "train") if row.volume_id == "train_0")
+    (row,) = EvaluateLabels(run, config, {"train_0": volume}).process({"volume_id": "train_0"})
+    write_evaluation(run, [], [LabelResult.from_json(row["result"])], config)
+    masks = read_volume_slices(run, "pseudo_labels", volume, ["pseudo_mask", "refined_mask"])
+    truth = read_volume_slices(run, "references/grid", volume, ["reference_mask"])["reference_mask"]
+    before, after = (f"{count_masks(mask, truth).dice():.3f}" for mask in (masks["pseudo_mask"], masks["refined_mask"]))
+    page = build_report(run, config)
+    assert f"<strong>{before} → {after}</strong><span>no refinement → PLR, cases: 1</span>" in page
+    assert f"Dice of the volume before refinement {before}; after {after}" in page
+    assert "after ILR" not in page
 
 
 def test_pictures_are_there_and_small(page):

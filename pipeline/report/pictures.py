@@ -28,7 +28,9 @@ def make_pictures_section(run: RunFolder, grid: GridConfig, volumes: Sequence[Vo
     rows = {volume.volume_id: volume for volume in volumes}
     pseudo = {row["volume_id"]: row for row in read_rows(run, "pseudo_masks")}
     cases = {row["volume_id"]: row for row in read_rows(run, "cases")}
-    train = {name: pseudo.get(name, {}).get("dice_ilr_plr") for name in run.names("pseudo_labels") if name in rows}
+    with_ilr = any(row["dice_ilr"] is not None for row in pseudo.values())
+    before, after = ("dice_ilr", "dice_ilr_plr") if with_ilr else ("dice_none", "dice_plr")
+    train = {name: pseudo.get(name, {}).get(after) for name in _name_refined(run) if name in rows}
     there = [name.removesuffix(".nii.gz") for name in run.names("predictions")]
     predicted = {name: cases.get(name, {}).get("dice") for name in there if name in rows}
     figures = []
@@ -38,10 +40,15 @@ def make_pictures_section(run: RunFolder, grid: GridConfig, volumes: Sequence[Vo
         figures.append(make_figure(draw_example(example, grid), _PREDICTED_DESCRIPTION, text))
     for name in pick_spread(train, TRAIN_EXAMPLES):
         example = load_train_example(run, rows[name])
-        arms = {"dice_ilr": "Dice of the volume before refinement", "dice_ilr_plr": "after"}
+        arms = {before: "Dice of the volume before refinement", after: "after"}
         text = describe_example(example, _name_dice(pseudo.get(name, {}), arms))
         figures.append(make_figure(draw_example(example, grid), _TRAIN_DESCRIPTION, text))
     return f"{make_note(_PICTURES_NOTE)}\n{_make_legend()}\n" + "\n".join(figures) if figures else ""
+
+
+def _name_refined(run: RunFolder) -> list[str]:
+    """Return the volumes with pseudo masks; none while these are being made."""
+    return run.names("pseudo_labels") if run.exists("reports", "refine_pixel_labels.json") else []
 
 
 _PICTURES_NOTE = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.case_results import arm_titles
+from pipeline.case_results import arm_titles, label_titles, own_arms
 from pipeline.evaluation_rows import read_rows
 from pipeline.report.tables import format_number, make_cards, make_details, make_note, make_table
 from pipeline.run_folder import RunFolder
@@ -22,15 +22,25 @@ def make_headlines(run: RunFolder, summary: Mapping[str, Any], volumes: Sequence
             cards.append(("Dice per case", format_number(values["dice_per_case"]), basis))
             cards.append(("Dice global", format_number(values["dice_global"]), basis))
             cards.append(("Lesion F1, IoU > 0", format_number(values["lesions"]["iou_0"]["f1"]), basis))
-    if summary:
-        masks, labels = summary["pseudo_masks"], summary["image_labels"]
-        dice = [format_number(masks[arm]["dice_global"]) for arm in ("none", "ilr_plr")]
-        wrong = [format_number(labels[when]["wrong"]) for when in ("before", "after")]
-        cards.append(
-            ("Pseudo mask Dice global", " → ".join(dice), f"before → after ILR and PLR, cases: {masks['n_cases']}")
-        )
-        cards.append(("Wrong slice labels", " → ".join(wrong), f"before → after ILR, cases: {labels['n_cases']}"))
+    cards += _make_label_cards(summary) if summary else []
     return make_cards([*cards, ("Volumes", str(len(volumes)), f"{slices:,} liver slices; cases set aside: {rejected}")])
+
+
+def _make_label_cards(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the figures of the weak labels that were counted, without refinement and as the segmenter learned them."""
+    masks, labels, settings = summary["pseudo_masks"], summary["image_labels"], summary["config"]
+    sections = settings["image_labels"], settings["pixel_labels"]
+    titles, own = arm_titles(*sections), own_arms(*sections)[1]
+    arms = {titles[arm]: masks[arm]["dice_global"] for arm in (next(iter(titles)), own)}
+    wrong = {title: labels[when]["wrong"] for when, title in label_titles(sections[0]).items()}
+    return [
+        (name, " → ".join(map(format_number, figures.values())), f"{' → '.join(figures)}, cases: {cases}")
+        for name, figures, cases, counted in (
+            ("Pseudo mask Dice global", arms, masks["n_cases"], masks[own]["dice_global"] is not None),
+            ("Wrong slice labels", wrong, labels["n_cases"], labels["n_cases"]),
+        )
+        if counted
+    ]
 
 
 def make_segmenter_section(run: RunFolder, summary: Mapping[str, Any]) -> str:
@@ -96,15 +106,21 @@ def make_labels_section(run: RunFolder, summary: Mapping[str, Any]) -> str:
     if not summary:
         return ""
     masks, labels = summary["pseudo_masks"], summary["image_labels"]
-    titles = arm_titles(summary["config"]["pixel_labels"])
+    settings = summary["config"]
+    titles = arm_titles(settings["image_labels"], settings["pixel_labels"])
     arms = [{"arm": title, **masks[arm]} for arm, title in titles.items()]
-    confusion = [{"when": f"{when} ILR", **labels[when]} for when in ("before", "after")]
+    confusion = [
+        {"when": title, **labels[when]}
+        for when, title in label_titles(settings["image_labels"]).items()
+        if labels["n_cases"]
+    ]
     reasons = sorted({f"{row['arm']}: {row['reason']}." for row in arms if "reason" in row})
     columns = {"volume_id": "Volume", **{f"dice_{arm}": title for arm, title in titles.items()}}
     basis = "pathological volumes with a reference"
     return "\n".join(
         [
             make_table(f"Slice labels against the truth, {labels['n_cases']} {basis}", _CONFUSION_COLUMNS, confusion),
+            make_note(f"No slice labels: {labels['reason']}.") if "reason" in labels else "",
             make_table(f"Pseudo masks against the reference, {masks['n_cases']} train volumes", _ARM_COLUMNS, arms),
             make_note(" ".join(reasons)) if reasons else "",
             make_table("Pseudo mask Dice by volume", columns, read_rows(run, "pseudo_masks")),

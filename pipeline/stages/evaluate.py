@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
 
-from pipeline.case_results import LabelResult, confuse_labels, count_pseudo_masks, evaluate_case
+from pipeline.case_results import (
+    WEAK_LABEL_STEPS,
+    LabelResult,
+    Rows,
+    confuse_labels,
+    count_pseudo_masks,
+    evaluate_case,
+)
 from pipeline.config import PipelineConfig
 from pipeline.masks import read_native_reference, read_prediction, read_volume_slices
 from pipeline.pixel_labels import window_radius
@@ -48,7 +55,17 @@ class EvaluateSegmentation(VolumeResult):
         yield {"volume_id": volume.volume_id, "result": result.to_json()}
 
 
-class EvaluateLabels(VolumeResult):
+class WeakLabelResult(VolumeResult):
+    """A stage that compares the weak labels of volumes with their references, as far as their steps have completed."""
+
+    def read_labels(self, table: str, volume: VolumeRow, columns: Sequence[str]) -> Rows | None:
+        """Return columns of a table of weak labels for a volume; None unless the step that writes it has completed."""
+        if not self.run.exists("reports", f"{WEAK_LABEL_STEPS[table]}.json"):
+            return None
+        return read_volume_slices(self.run, table, volume, columns)
+
+
+class EvaluateLabels(WeakLabelResult):
     """Compare one volume's image labels and, in the train split, its pseudo masks with the reference.
 
     Args:
@@ -65,12 +82,12 @@ class EvaluateLabels(VolumeResult):
         """Give one `LabelResult` as text."""
         volume = self.volumes[row["volume_id"]]
         references = read_volume_slices(self.run, "references/grid", volume, ["reference_mask"])
-        labels = read_volume_slices(self.run, "image_labels", volume, ["image_label", "refined_label"])
-        before, after = confuse_labels(references, labels)
+        labels = self.read_labels("image_labels", volume, ["image_label", "refined_label"])
+        before, after = confuse_labels(references, labels) if labels else (None, None)
         arms = {}
         if volume.split == "train":
-            probabilities = read_volume_slices(self.run, "probabilities", volume, ["tumor_probability"])
-            pseudo_labels = read_volume_slices(self.run, "pseudo_labels", volume, ["pseudo_mask", "refined_mask"])
+            probabilities = self.read_labels("probabilities", volume, ["tumor_probability"])
+            pseudo_labels = self.read_labels("pseudo_labels", volume, ["pseudo_mask", "refined_mask"])
             radius = window_radius(self.config.pixel_labels, volume.spacing_mm[0])
             arms = count_pseudo_masks(references, probabilities, pseudo_labels, self.config, radius)
         result = LabelResult(volume.volume_id, volume.split, before, after, arms)

@@ -26,7 +26,7 @@ from pipeline.run_lock import hold_run_folder
 from pipeline.schema import encode, probabilities_schema
 from pipeline.slabs import VolumeRow, read_volume_rows, slab_name
 from pipeline.stages.base import REASON, Row, require_whole
-from pipeline.stages.evaluate import EvaluateSegmentation, VolumeResult, evaluate_volumes
+from pipeline.stages.evaluate import EvaluateSegmentation, WeakLabelResult, evaluate_volumes
 from pipeline.stages.find_cases import find_cases
 from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases, remove_volume
 from pipeline.stages.predict_segmentation import PREDICTED_SPLITS, PredictSegmentation, require_networks
@@ -166,7 +166,7 @@ def _predict_in_actors(
     yield from require_whole(predicted.iter_rows())
 
 
-class CountWeakLabels(VolumeResult):
+class CountWeakLabels(WeakLabelResult):
     """Compare the slice labels and pseudo masks of one training volume with its reference, as far as they are there."""
 
     def process(self, row: Row) -> Iterator[Row]:
@@ -174,12 +174,10 @@ class CountWeakLabels(VolumeResult):
         volume = self.volumes[row["volume_id"]]
         references = read_volume_slices(self.run, "references/grid", volume, ["reference_mask"])
         result: dict[str, Any] = {"volume_id": volume.volume_id}
-        if self.run.exists("image_labels", volume.volume_id):
-            labels = read_volume_slices(self.run, "image_labels", volume, ["image_label", "refined_label"])
+        if labels := self.read_labels("image_labels", volume, ["image_label", "refined_label"]):
             before, after = confuse_labels(references, labels)
             result["image_labels"] = {"before": list(vars(before).values()), "after": list(vars(after).values())}
-        if self.run.exists("pseudo_labels", volume.volume_id):
-            masks = read_volume_slices(self.run, "pseudo_labels", volume, ["pseudo_mask", "refined_mask"])
+        if masks := self.read_labels("pseudo_labels", volume, ["pseudo_mask", "refined_mask"]):
             result["pseudo_masks"] = {
                 name: list(asdict(count_masks(masks[column], references["reference_mask"])).values())
                 for name, column in (("before", "pseudo_mask"), ("after", "refined_mask"))
