@@ -188,10 +188,12 @@ def format_table(summary: Mapping[str, Any]) -> str:
         for when, title in label_titles(settings["image_labels"]).items()
         if labels["n_cases"]
     ]
+    bare = sum(values["n_without_reference"] for values in summary["segmenter"].values())
     dice, width = ["cases", "Dice per case", "Dice global"], len(max(titles.values(), key=len))
     tables = [
         align(["segmenter", *dice, "lesion F1", "F1, IoU>0.5"], segmenter, width),
         align(["pseudo masks", *dice], arms, width),
         align(["image labels", "slices", "wrong"], wrong, width),
+        *([f"Test and validation volumes without a reference mask: {bare}"] if bare else []),
     ]
     return "\n\n".join(tables)

@@ -68,6 +68,16 @@ def test_liver_without_tumors_has_no_reference(tmp_path):
     assert volume.couinaud_map is None
 
 
+@pytest.mark.parametrize(("label", "reference", "notes"), [("4;5", None, ("TUMOR_NOT_DRAWN",)), ("", 0, ())])
+def test_mask_without_tumors_is_a_reference_of_healthy_livers_only(tmp_path, label, reference, notes):
+    """Where the label names segments, nobody has drawn what it names; a healthy liver is known to hold nothing."""
+    root = write_msd(tmp_path, labels=f"case_01,{label}\n")
+    write_image(root / "labelsTr" / "case_01.nii.gz", (make_labels() > 0).astype(np.uint8))
+    volume = read_one(configure(root))
+    assert (None if volume.reference_mask is None else volume.reference_mask.sum()) == reference
+    assert volume.notes == notes
+
+
 def test_69_each_id_is_a_case_or_set_aside_once(tmp_path):
     root = write_msd(tmp_path, labels="a,4\nb,9\nc,\nghost,1\nb,9\n", names=("a", "b", "c", "d", "Doe^John", "e"))
     (root / "labelsTr" / "c.nii.gz").unlink()

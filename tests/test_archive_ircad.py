@@ -46,9 +46,12 @@ def test_zipped_or_not_is_the_same_patient(tmp_path):
         np.testing.assert_array_equal(getattr(zipped, name), getattr(plain, name))
 
 
-def test_patient_without_liver_tumor_has_an_empty_reference(tmp_path):
+def test_healthy_patient_without_liver_tumor_has_an_empty_reference(tmp_path):
     """As patient 7: a mask `tumor`, which is adrenal, and a cyst."""
     write_ircad(tmp_path, number=7, tumors=())
+    undrawn = read_one(configure(tmp_path, "ircad"))
+    assert (undrawn.reference_mask, undrawn.notes) == (None, ("TUMOR_NOT_DRAWN",))  # the label names 2 and 8
+    (tmp_path / "volume_labels.csv").write_text("volume_id,segments\nircad_07,\n")
     volume = read_one(configure(tmp_path, "ircad"))
     assert volume.volume_id == "ircad_07"
     assert volume.reference_mask is not None

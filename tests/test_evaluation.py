@@ -165,6 +165,7 @@ def test_console_table_is_plain_and_narrow(evaluated):
     assert max(len(line) for line in table.splitlines()) <= 80
     assert [line.split("  ")[0] for line in table.splitlines() if line] == [
         "segmenter", "test", "validation", "pseudo masks", *ARMS.values(), "image labels", "before ILR", "after ILR",
+        "Test and validation volumes without a reference mask: 1",
     ]  # fmt: skip
 
 

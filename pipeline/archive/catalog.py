@@ -18,7 +18,7 @@ from pipeline.archive.cases import CaseFiles, CaseSource, to_geometry
 from pipeline.archive.decode_case import VESSELS
 from pipeline.archive.dicom.case import decoder_limits
 from pipeline.archive.labels import LabelTable, VolumeLabel, read_labels, read_splits, unsafe_id_error
-from pipeline.archive.liver_doubts import find_doubts
+from pipeline.archive.liver_doubts import NOT_DRAWN, find_doubts, is_undrawn
 from pipeline.archive.liver_network import PREDICTED, predict_liver
 from pipeline.archive.quarantine import Rejection
 from pipeline.archive.report_table import find_columns
@@ -118,7 +118,8 @@ def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] |
 
     Its files are read in a process that is thrown away when it hangs, crashes or takes more than its memory.
     `content_sha256` is the hash of the bytes of the files that were read, one after another: image, masks, Couinaud
-    map, vessels. If there is no mask, a network finds the liver, and the hash is of that hash and the liver.
+    map, vessels. If there is no mask, a network finds the liver, and the hash is of that hash and the liver. A mask
+    without tumors is a reference of a healthy volume alone.
 
     Args:
         case: A case of `list_cases`.
@@ -155,6 +156,8 @@ def _to_volume(case: CaseSource, answer: Answer, config: PipelineConfig) -> Volu
         liver = predict_liver(arrays["hu"], geometry, config)
         content = hashlib.sha256(content.encode() + np.packbits(liver).tobytes()).hexdigest()
         notes += (PREDICTED,)
+    if is_undrawn(case.image_label, tumors):
+        tumors, notes = None, (*notes, NOT_DRAWN)
     vessels = {name: arrays[name] for name in VESSELS if name in arrays}
     return Volume(
         volume_id=case.volume_id,

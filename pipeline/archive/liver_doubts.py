@@ -1,4 +1,4 @@
-"""What is doubtful about a liver and its tumors, and no reason to set a case aside."""
+"""What is doubtful about a liver, its tumors and its label, and no reason to set a case aside."""
 
 from __future__ import annotations
 
@@ -11,6 +11,19 @@ CUT = "LIVER_CUT"
 """Note: the image ends inside the liver."""
 TUMOR_OUTSIDE = "TUMOR_OUTSIDE_LIVER"
 """Note: a tumor touches no liver tissue. It counts as liver like any other."""
+
+NOT_DRAWN = "TUMOR_NOT_DRAWN"
+"""Note: the label names segments, and a mask that could hold tumors has none. The volume has no reference."""
+
+
+def is_undrawn(image_label: BoolArray, tumors: BoolArray | None) -> bool:
+    """Tell whether nobody has drawn the tumors of a volume that has some by its label.
+
+    Args:
+        image_label: The volume's label.
+        tumors: What a mask says of tumors, perhaps nothing; None if there is no such mask.
+    """
+    return tumors is not None and bool(image_label.any()) and not tumors.any()
 
 
 def find_doubts(liver: BoolArray, tumors: BoolArray | None) -> tuple[str, ...]:
