@@ -10,12 +10,16 @@ from pipeline.steps import EXIT_DONE, Step
 USERS = ("refine_image_labels", "train_segmenter", "tune_synthesis")
 """Jobs whose result depends on which volumes there are, and which need no other one that does."""
 
+IN_USE = "the volumes of this run folder are in use; changes of the source are not taken, use a new --run"
+
 
 def main(config: PipelineConfig) -> int:
     """Write `slices/`, `references/` and, last for each accepted volume, its row in `volumes/`."""
     with Step.begin(config, "ingest", uses=("source", "phantom", "grid", "couinaud")) as step:
         used = any(step.run.exists("reports", f"{name}.json") for name in USERS)
         grows = config.source.layout != "phantom"
+        if step.committed and grows:
+            print(f"{step.name}: {IN_USE if used else 'looks for what is new or changed in the source'}", flush=True)
         if step.committed and (used or (step.exit_code == EXIT_DONE and not grows)):
             return step.exit_code  # cases are added, and rejected ones tried again, until a later step has used them
         from pipeline.archive.reports import write_review
@@ -24,6 +28,7 @@ def main(config: PipelineConfig) -> int:
         from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases, remove_volume
         from pipeline.stages.session import ray_session
         from pipeline.stages.volumes import prepare_networks
+        from pipeline.text_table import join_counts, name_some
 
         config = prepare_networks(config)
         with ray_session(config.ray, step.run, config.source.path):
@@ -32,7 +37,8 @@ def main(config: PipelineConfig) -> int:
                 write_review(step.run, found.rejections)
             reasons = commit_outcomes(step.run, found.rejections)
             if unused := found.report["labels_without_images"]:
-                print(f"{step.name}: {unused} labels name no image of the source")
+                names = f" ({name_some(found.unused_labels)})" if found.unused_labels else ""
+                print(f"{step.name}: labels that name no image of the source: {unused}{names}")
             if unread := found.report.get("unread_folders"):
                 print(f"{step.name}: {unread} folders of the source cannot be read")
             pending = find_pending(step.run, found.cases)
@@ -40,9 +46,11 @@ def main(config: PipelineConfig) -> int:
             reasons += commit_outcomes(step.run, outcomes)
         accepted = len(step.run.names("volumes"))
         if not accepted:
-            counts = ", ".join(f"{count} {code}" for code, count in sorted(reasons.items())) or "the source is empty"
-            raise RefusedInputError(f"ingest: no case can be used: {counts}")
+            raise RefusedInputError(f"ingest: no case can be used: {join_counts(reasons) or 'the source is empty'}")
         taken = len(found.cases) + len(found.rejections)
+        if reasons:
+            counts = f"{reasons.total()} of {taken} cases set aside: {join_counts(reasons)}"
+            print(f"{step.name}: {counts}; python -m jobs.status --run {config.run} lists them")
         notes = count_notes(read_volume_rows(step.run))
         return step.commit(taken=taken, given=accepted, quarantined=reasons, notes=notes, **found.report)
 

@@ -8,7 +8,7 @@ from pipeline.steps import EXIT_DONE
 
 
 def main(config: PipelineConfig) -> int:
-    """Print one line per step of the method, and the quarantined cases by reason."""
+    """Print one line per step of the method, and the quarantined cases by reason and, the first of them, one by one."""
     from datetime import UTC, datetime
 
     from pipeline.run_status import format_status, read_status

@@ -7,14 +7,14 @@ the steps before it have made.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from pyarrow import fs
 
-from pipeline.archive.quarantine import read_rejections
+from pipeline.archive.quarantine import Rejection, read_rejections
 from pipeline.branch_folder import open_run_folder
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
@@ -22,6 +22,9 @@ from pipeline.run_lock import Claim, read_claims
 from pipeline.slabs import VolumeRow, read_volume_rows
 from pipeline.text_table import align
 from pipeline.training_history import COUINAUDNET, SEGMENTER, read_history
+
+REJECTIONS_SHOWN = 20
+"""How many of the cases that were set aside are listed."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,18 @@ class RunStatus:
 
     Args:
         steps: The method's steps in their order.
-        quarantined: Cases that were set aside, by reason code.
+        rejections: Cases that were set aside, in the order of their ids.
         running: The jobs that run, commonly one or none, and when each last gave a sign of life.
     """
 
     steps: tuple[StepStatus, ...]
-    quarantined: Mapping[str, int]
+    rejections: Sequence[Rejection]
     running: Sequence[tuple[Claim, datetime]] = ()
+
+    @property
+    def quarantined(self) -> dict[str, int]:
+        """How many cases were set aside, by reason code."""
+        return dict(sorted(Counter(item.code for item in self.rejections).items()))
 
     @property
     def complete(self) -> bool:
@@ -91,8 +99,7 @@ def read_status(uri: str) -> RunStatus:
         raise RefusedInputError(f"{uri}: no run has begun in this folder")
     volumes = read_volume_rows(run)
     steps = tuple(_read_step(run, volumes, step, output) for step, output in _OUTPUTS.items())
-    reasons = Counter(item.code for item in read_rejections(run))
-    return RunStatus(steps, dict(sorted(reasons.items())), tuple(read_claims(run).values()))
+    return RunStatus(steps, read_rejections(run), tuple(read_claims(run).values()))
 
 
 def format_status(status: RunStatus, now: datetime) -> str:
@@ -113,9 +120,20 @@ def format_status(status: RunStatus, now: datetime) -> str:
     parts = [align(["step", "state", "outputs", "seconds", "last written"], rows)]
     if status.quarantined:
         parts.append(align(["quarantined", "cases"], list(status.quarantined.items())))
+        parts.append(_list_rejections(status.rejections))
     for claim, written in status.running:
         parts.append(f"running: {claim.describe(max(0.0, (now - written).total_seconds()))}")
     return "\n\n".join(parts)
+
+
+def _list_rejections(rejections: Sequence[Rejection]) -> str:
+    """Return a line for each of the first cases that were set aside."""
+    shown = rejections[:REJECTIONS_SHOWN]
+    width = max(len(item.volume_id) for item in shown)
+    lines = [f"{item.volume_id.ljust(width)}  {item.code}: {item.message}" for item in shown]
+    if more := len(rejections) - len(shown):
+        lines.append(f"and {more} more; the page that jobs.report writes has them all")
+    return "\n".join(lines)
 
 
 def _format_age(seconds: float) -> str:

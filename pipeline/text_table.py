@@ -1,8 +1,8 @@
-"""Tables of plain text for the console."""
+"""Tables and lists of plain text for the console."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -23,6 +23,31 @@ def align(header: Sequence[str], rows: Sequence[Sequence[Any]], first_width: int
         )
         for row in cells
     )
+
+
+def name_some(names: Sequence[str], most: int = 5) -> str:
+    """Join names, the first few of many.
+
+    Args:
+        names: The names.
+        most: How many are written out.
+
+    Example:
+        >>> name_some(["a", "b"], 2), name_some(["a", "b", "c", "d"], 2)
+        ('a, b', 'a, b and 2 more')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def join_counts(counts: Mapping[str, int]) -> str:
+    """Join counts in the order of what is counted.
+
+    Example:
+        >>> join_counts({"LIVER_HU": 1, "LABEL_MISSING": 2})
+        '2 LABEL_MISSING, 1 LIVER_HU'
+    """
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 
 def _cell(value: Any) -> str:

@@ -84,7 +84,7 @@ def test_69_each_id_is_a_case_or_set_aside_once(tmp_path):
     (root / "imagesTr" / "._a.nii.gz").write_bytes(b"")
     listed = survey(configure(root))
     assert [case.volume_id for case in listed.cases] == ["a"]
-    assert listed.unused_labels == 1
+    assert listed.unused_labels == ("ghost",)
     found = codes(listed.rejections)
     (unsafe,) = (name for name in found if name.startswith("unsafe-"))
     assert found == {

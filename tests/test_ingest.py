@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from jobs import ingest
+from jobs import ingest, status
 from pipeline.archive.cases import CaseSource
 from pipeline.archive.catalog import CaseList, list_cases, read_case
 from pipeline.archive.quarantine import Rejection, read_rejections, write_rejection
@@ -197,6 +197,35 @@ def test_82_files_and_labels_that_changed_are_read_again(ray_cluster, tmp_path):
     assert changes == {"new": 0, "changed": 2, "unchanged": 1, "replaced": 0, "gone": 0}
     after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run" / "volumes").iterdir()}
     assert {name for name in after if after[name] != before[name]} == {"a.parquet", "b.parquet"}
+
+
+def test_what_is_set_aside_is_said_and_can_be_listed(ray_cluster, tmp_path, capsys):
+    """A label with a file's name, a wrong one, one too many, one too few; then the wrong one's case is taken away."""
+    root = write_large(tmp_path / "archive", "abc")
+    (root / "volume_labels.csv").write_text("volume_id,segments\na.nii.gz,6\nb,9\nghost,\n")
+    grid = GridConfig(height=16, width=16, spacing_mm=12.0, slab_length=3)
+    config = PipelineConfig(run=str(tmp_path / "run"), source=SourceConfig(path=str(root)), grid=grid)
+    assert ingest.main(config) == 3
+    listed = f"python -m jobs.status --run {config.run} lists them"
+    assert capsys.readouterr().out.splitlines() == [
+        "ingest: labels that name no image of the source: 1 (ghost)",
+        f"ingest: 2 of 3 cases set aside: 1 LABEL_MISSING, 1 SEGMENT_LABEL; {listed}",
+    ]
+    assert status.main(config) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "b  SEGMENT_LABEL: the label names segment '9', expected 1..8" in lines
+    (root / "imagesTr" / "b.nii.gz").unlink()
+    assert ingest.main(config) == 3
+    assert capsys.readouterr().out.splitlines() == [
+        "ingest: looks for what is new or changed in the source",
+        "ingest: labels that name no image of the source: 2 (b, ghost)",
+        f"ingest: 1 of 2 cases set aside: 1 LABEL_MISSING; {listed}",
+    ]
+    run = RunFolder(config.run)
+    assert [item.volume_id for item in read_rejections(run)] == ["c"]
+    run.write_json({}, "reports", "refine_image_labels.json")
+    assert ingest.main(config) == 3
+    assert "are in use; changes of the source are not taken" in capsys.readouterr().out
 
 
 def test_a_source_without_a_usable_case_is_refused_with_the_reasons(ray_cluster, tmp_path):

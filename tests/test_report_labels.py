@@ -193,7 +193,7 @@ def test_reports_label_an_archive(tmp_path):
     write_table(reports, [{"id": name, "text": text} for name, text in texts.items()])
     listed = survey(configure(root, reports=str(reports)))
     assert [(case.volume_id, case.segments) for case in listed.cases] == [("a", (6,)), ("b", ())]
-    assert listed.unused_labels == 2
+    assert listed.unused_labels == ("e", "f")
     codes = {item.volume_id: (item.code, item.message) for item in listed.rejections}
     assert codes["d"] == ("LABEL_MISSING", "there is an image, but no row in the report table")
     assert codes["c"][0] == "LABEL_UNCERTAIN"

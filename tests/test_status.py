@@ -53,9 +53,16 @@ def test_what_is_left_follows_from_the_volumes(run):
 def test_table_says_when_a_step_last_wrote():
     now = datetime(2026, 1, 1, 12, tzinfo=UTC)
     step = StepStatus("train_segmenter", "begun", 3, None, "epochs", None, now - timedelta(minutes=7))
-    lines = format_status(RunStatus((step,), {"LIVER_VOLUME": 2}), now).splitlines()
+    lines = format_status(RunStatus((step,), ()), now).splitlines()
     assert lines[1].split() == ["train_segmenter", "begun", "3/?", "epochs", "-", "7", "min", "ago"]
-    assert lines[-1].split() == ["LIVER_VOLUME", "2"]
+
+
+def test_first_cases_that_were_set_aside_are_listed():
+    rejections = [Rejection(f"v{k}", "LIVER_HU" if k else "HU_RANGE", f"reason {k}", "read") for k in range(22)]
+    lines = format_status(RunStatus((), rejections), datetime.now(UTC)).splitlines()
+    assert [line.split() for line in lines[3:5]] == [["HU_RANGE", "1"], ["LIVER_HU", "21"]]
+    assert lines[6:8] == ["v0   HU_RANGE: reason 0", "v1   LIVER_HU: reason 1"]
+    assert lines[25:] == ["v19  LIVER_HU: reason 19", "and 2 more; the page that jobs.report writes has them all"]
 
 
 def test_job_prints_and_writes_nothing(run, capsys):

@@ -26,7 +26,7 @@ from pipeline.archive.reports import read_report_labels
 from pipeline.archive.sandbox import Answer, shared_sandbox
 from pipeline.archive.source_tree import FileState
 from pipeline.archive.steady_file import try_again
-from pipeline.archive.volume_ids import ircad_id, is_safe_id, replacement_id
+from pipeline.archive.volume_ids import ircad_id, is_safe_id, msd_id, replacement_id
 from pipeline.config import PipelineConfig, SourceConfig
 from pipeline.couinaud.methods import find_inputs
 from pipeline.errors import CaseError, RefusedInputError
@@ -47,12 +47,12 @@ class CaseList:
     Args:
         cases: Cases to be read.
         rejections: Cases that are set aside before anything is read.
-        unused_labels: Labels, usable or not, that name nothing in the source.
+        unused_labels: Ids of labels, usable or not, that name nothing in the source.
     """
 
     cases: list[CaseSource]
     rejections: list[Rejection]
-    unused_labels: int = 0
+    unused_labels: tuple[str, ...] = ()
 
 
 def survey(config: PipelineConfig, *, labels_required: bool = True) -> CaseList:
@@ -82,9 +82,9 @@ def survey(config: PipelineConfig, *, labels_required: bool = True) -> CaseList:
     files = _find_files(root, source.layout)
     table = _read_table(source, root, files, labels_required)
     cases, rejections = _join(files, table, source, root)
-    unused = len((table.labels.keys() | table.rejections.keys()) - set(map(_id_of, files)))
+    unused = tuple(sorted((table.labels.keys() | table.rejections.keys()) - set(map(_id_of, files))))
     if not cases:
-        codes = Counter(item.code for item in rejections) + Counter(LABELS_WITHOUT_IMAGES=unused)
+        codes = Counter(item.code for item in rejections) + Counter(LABELS_WITHOUT_IMAGES=len(unused))
         counts = ", ".join(f"{code} {count}" for code, count in codes.items())
         raise RefusedInputError(
             f"source.path {source.path!r} holds no usable {source.layout} case ({counts or 'empty'})"
@@ -273,4 +273,4 @@ def _folder(path: str, name: str) -> Path:
 
 def _canonical(source: SourceConfig) -> Callable[[str], str]:
     """Return what turns an id of the label table into an id of the archive."""
-    return ircad_id if source.layout == "ircad" else str
+    return ircad_id if source.layout == "ircad" else msd_id

@@ -13,16 +13,16 @@ from pathlib import Path
 from pipeline.archive.cases import CaseFiles, CaseSource, Study
 from pipeline.archive.checks import require_contrast, require_same_grid, to_hu, to_labels
 from pipeline.archive.nifti import read_nifti
+from pipeline.archive.volume_ids import NIFTI_SUFFIX, msd_id
 
-_SUFFIX = ".nii.gz"
 _LIVERS = "liversTr"
 _TUMOR = 2
 
 
 def find_files(source: Path) -> dict[str, CaseFiles]:
     """Return the files of every image in `imagesTr`, by file name without suffix; hidden files are left out."""
-    images = sorted(path for path in (source / "imagesTr").glob(f"*{_SUFFIX}") if not path.name.startswith("."))
-    return {_stem(path): CaseFiles(str(path), _find_masks(source, path.name)) for path in images}
+    images = sorted(path for path in (source / "imagesTr").glob(f"*{NIFTI_SUFFIX}") if not path.name.startswith("."))
+    return {msd_id(path.name): CaseFiles(str(path), _find_masks(source, path.name)) for path in images}
 
 
 def read_study(case: CaseSource, record: Callable[[bytes], object]) -> Study:
@@ -52,8 +52,3 @@ def _find_masks(source: Path, name: str) -> str:
     """Return the mask of an image; empty if there is none."""
     candidates = (source / "labelsTr" / name, source / _LIVERS / name)
     return next((str(path) for path in candidates if path.is_file()), "")
-
-
-def _stem(path: Path) -> str:
-    """Return a file name without `.nii.gz`."""
-    return path.name.removesuffix(_SUFFIX)

@@ -1,10 +1,11 @@
-"""Names of volumes: which are safe as file names, what stands in for the others, and the spellings of 3D-IRCADb."""
+"""Names of volumes: which are safe as file names, what stands in for the others, and other spellings of them."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 
+NIFTI_SUFFIX = ".nii.gz"
 _SAFE = re.compile(r"(?!.*\.tmp-)[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _IRCAD = re.compile(r"(?:3dircadb1\.|ircadb?_)0*([1-9]\d*)", re.IGNORECASE)
 
@@ -25,6 +26,16 @@ def replacement_id(text: str) -> str:
         'unsafe-f7f9121fdb53'
     """
     return "unsafe-" + hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def msd_id(text: str) -> str:
+    """Return the name of a case of layout `msd` for itself, or for the name of its files.
+
+    Example:
+        >>> msd_id("case7.nii.gz"), msd_id("case7")
+        ('case7', 'case7')
+    """
+    return text.removesuffix(NIFTI_SUFFIX)
 
 
 def ircad_id(text: str) -> str:

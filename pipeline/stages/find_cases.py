@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,13 @@ class FoundCases:
         cases: Cases to be read.
         rejections: Cases that are set aside before anything is read.
         report: What the step's report says beyond that.
+        unused_labels: Ids of labels that name no image, where these are file names; none that a report gave.
     """
 
     cases: list[CaseSource]
     rejections: list[Rejection]
     report: dict[str, Any] = field(default_factory=dict)
+    unused_labels: tuple[str, ...] = ()
 
 
 def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFolder, str], None]) -> FoundCases:
@@ -70,7 +72,7 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
     for volume_id in changes.stale:
         remove(run, volume_id)
     remember(run, changes, key)
-    _forget_rejections(run, selection)
+    _forget_rejections(run, selection.cases, selection.rejections)
     report = _report(selection, inventory, candidates) | {
         "labels": len(labels),
         "splits_without_series": sum(not match.series for match in placed),
@@ -83,7 +85,8 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
 def _find_on_disk(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFolder, str], None]) -> FoundCases:
     """Find the cases of a layout whose ids are its own; phantoms have no files that could change."""
     listed = catalog.survey(config)
-    report: dict[str, Any] = {"labels_without_images": listed.unused_labels}
+    _forget_rejections(run, listed.cases, listed.rejections)
+    report: dict[str, Any] = {"labels_without_images": len(listed.unused_labels)}
     if config.source.layout != "phantom":
         inputs = {
             case.volume_id: f"{input_hash(catalog.list_files(case))} {VolumeLabel(case.segments, case.split)}"
@@ -95,7 +98,8 @@ def _find_on_disk(run: RunFolder, config: PipelineConfig, remove: Callable[[RunF
             remove(run, volume_id)
         remember(run, changes)
         report["changes"] = changes.counts
-    return FoundCases(listed.cases, listed.rejections, report)
+    named = () if config.source.reports else listed.unused_labels  # a report's id may be the hospital's
+    return FoundCases(listed.cases, listed.rejections, report, named)
 
 
 def _read_labels(source: SourceConfig) -> tuple[list[StudyLabel], list[StudyLabel]]:
@@ -115,9 +119,9 @@ def _read_labels(source: SourceConfig) -> tuple[list[StudyLabel], list[StudyLabe
     return label_studies(extract_mentions(read_report_rows(reports, columns)), key), splits
 
 
-def _forget_rejections(run: RunFolder, selection: Selection) -> None:
+def _forget_rejections(run: RunFolder, cases: Sequence[CaseSource], rejections: Sequence[Rejection]) -> None:
     """Forget what earlier runs set aside and this one does not speak of."""
-    current = {case.volume_id for case in selection.cases} | {item.volume_id for item in selection.rejections}
+    current = {case.volume_id for case in cases} | {item.volume_id for item in rejections}
     for rejection in read_rejections(run):
         if rejection.volume_id not in current:
             remove_rejection(run, rejection.volume_id)
