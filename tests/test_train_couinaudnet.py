@@ -168,7 +168,7 @@ def test_settings_of_ray_data_hold_in_the_task_that_trains(run, tmp_path, ray_cl
     slabs = [{"volume_id": "healthy", "slab": 0, "healthy_slices": 4}]
 
     def read_settings():
-        context = _make_trainer(run, config, slabs).datasets["train"].context
+        context = _make_trainer(run, config, slabs, 1).datasets["train"].context
         return context.get_config(ATTEMPTS_SETTING), context.execution_no_progress_timeout_s
 
     assert ray.get(ray.remote(read_settings).options(num_cpus=0).remote()) == (7, NO_PROGRESS_TIMEOUT_S)

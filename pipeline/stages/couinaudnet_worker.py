@@ -40,10 +40,11 @@ def fix_epochs(config: PipelineConfig, healthy_slices: int) -> PipelineConfig:
 
 
 def train_on_worker(settings: dict[str, Any]) -> None:
-    """Train from the newest checkpoint to the last epoch.
+    """Train from the newest checkpoint on.
 
     Args:
-        settings: `run`, the run folder; `config`, the settings of the run; `steps`, the steps per epoch.
+        settings: `run`, the run folder; `config`, the settings of the run, whose `epochs` are the whole
+            schedule; `steps`, the steps per epoch; `stop`, how many epochs there are to be at the end.
     """
     import ray.train
     import torch
@@ -66,7 +67,7 @@ def train_on_worker(settings: dict[str, Any]) -> None:
     if name is not None:
         checkpoint.restore(run, name, network, optimizer)
     board = _open_board(run, start * steps) if first else None
-    for epoch in range(start, net.epochs):
+    for epoch in range(start, settings["stop"]):
         began = time.monotonic()
         results = _train_epoch(model, optimizer, config, epoch, steps)
         record = {"steps": steps, "seconds": round(time.monotonic() - began, 2), "resumed": 0 < start == epoch}

@@ -71,7 +71,9 @@ def check_checkpoint(run: RunFolder, config: CouinaudNetConfig) -> None:
         )
 
 
-def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> Iterator[dict[str, Any]]:
+def train_couinaudnet(
+    run: RunFolder, config: PipelineConfig, slabs: Sequence[Row], stop: int = 0
+) -> Iterator[dict[str, Any]]:
     """Train from the newest checkpoint on; give the record of each epoch when it is done, earlier ones at once.
 
     At the end the networks and `couinaudnet.json` are in the run folder and the checkpoints are gone. A run folder
@@ -81,6 +83,7 @@ def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Ro
         run: Run folder.
         config: Settings.
         slabs: Rows of `CountHealthySlices`.
+        stop: Epochs after which the training ends early, on the schedule of the whole one; 0 trains all of them.
 
     Raises:
         RefusedInputError: If the cluster is too small, or a checkpoint was made by another number of workers.
@@ -93,7 +96,7 @@ def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Ro
         yield from read_history(run, COUINAUDNET)
     while left:
         try:
-            yield from _train(run, config, left)
+            yield from _train(run, config, left, stop)
         except Exception:
             rejected = {rejection.volume_id for rejection in read_rejections(run)}
             before, left = left, [slab for slab in left if slab["volume_id"] not in rejected]
@@ -104,17 +107,18 @@ def train_couinaudnet(run: RunFolder, config: PipelineConfig, slabs: Sequence[Ro
     run.remove(COUINAUDNET, CHECKPOINTS)
 
 
-def _train(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> Iterator[dict[str, Any]]:
+def _train(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row], stop: int) -> Iterator[dict[str, Any]]:
     """Train on slabs and publish the networks; give the record of each epoch."""
     import ray
 
     healthy_slices = _count_healthy(slabs)
     config = fix_epochs(config, healthy_slices)
+    stop = stop or config.couinaudnet.epochs
     check_workers(config.couinaudnet, healthy_slices)
     check_checkpoint(run, config.couinaudnet)
-    fitting = ray.remote(_fit).options(num_cpus=0).remote(run, config, slabs)
+    fitting = ray.remote(_fit).options(num_cpus=0).remote(run, config, slabs, stop)
     yield from follow_training(run, COUINAUDNET, fitting)
-    _publish(run, config, healthy_slices)
+    _publish(run, config, healthy_slices, stop)
 
 
 def _count_healthy(slabs: Sequence[Row]) -> int:
@@ -122,19 +126,19 @@ def _count_healthy(slabs: Sequence[Row]) -> int:
     return sum(row["healthy_slices"] for row in slabs)
 
 
-def _publish(run: RunFolder, config: PipelineConfig, healthy_slices: int) -> None:
+def _publish(run: RunFolder, config: PipelineConfig, healthy_slices: int, epochs: int) -> None:
     """Make the newest checkpoint the run's trained network."""
     from pipeline.models.checkpoint import newest_checkpoint, publish, read_state
 
     name = newest_checkpoint(run)
     history = read_state(run, name).history
-    if name is None or len(history) != config.couinaudnet.epochs:
-        raise RuntimeError(f"training ended at checkpoint {name}, expected {config.couinaudnet.epochs} epochs")
+    if name is None or len(history) != epochs:
+        raise RuntimeError(f"training ended at checkpoint {name}, expected {epochs} epochs")
     description = {
         "grid": asdict(config.grid),
         "synthesis": asdict(config.synthesis),
         "seed": config.seed,
-        "epochs": config.couinaudnet.epochs,
+        "epochs": epochs,
         "steps": sum(record["steps"] for record in history),
         "healthy_slices": healthy_slices,
         "resumed_from_epoch": [record["epoch"] for record in history if record["resumed"]],
@@ -144,16 +148,16 @@ def _publish(run: RunFolder, config: PipelineConfig, healthy_slices: int) -> Non
     publish(run, config.couinaudnet, name, description)
 
 
-def _fit(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> None:
+def _fit(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row], stop: int) -> None:
     """Run Ray Train; in a task of its own, so that the caller can look at the history meanwhile."""
     from pipeline.models.checkpoint import discard_stale_checkpoints
 
     discard_stale_checkpoints(run)
-    _make_trainer(run, config, slabs).fit()
+    _make_trainer(run, config, slabs, stop).fit()
 
 
-def _make_trainer(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) -> TorchTrainer:
-    """Return the training of all epochs, Ray Data being configured in this process."""
+def _make_trainer(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row], stop: int) -> TorchTrainer:
+    """Return the training up to an epoch, Ray Data being configured in this process."""
     from ray.data import ExecutionOptions
     from ray.train import CheckpointConfig, DataConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -165,7 +169,12 @@ def _make_trainer(run: RunFolder, config: PipelineConfig, slabs: Sequence[Row]) 
     net = config.couinaudnet
     return TorchTrainer(
         train_on_worker,
-        train_loop_config={"run": run, "config": config, "steps": count_steps(net, _count_healthy(slabs))},
+        train_loop_config={
+            "run": run,
+            "config": config,
+            "steps": count_steps(net, _count_healthy(slabs)),
+            "stop": stop,
+        },
         scaling_config=ScalingConfig(
             num_workers=net.num_workers,
             use_gpu=net.use_gpu,
