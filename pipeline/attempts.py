@@ -47,6 +47,6 @@ def attempt(run: RunFolder, step: str, item: str, limit: int) -> Iterator[None]:
             run.remove(*mark)
 
 
-def forget_attempts(run: RunFolder) -> None:
-    """Drop all marks."""
-    run.remove(FOLDER)
+def forget_attempts(run: RunFolder, *branch: str) -> None:
+    """Drop all marks of a run folder, or of the branch that lies in a folder of it."""
+    run.remove(*branch, FOLDER)

@@ -192,18 +192,18 @@ def count_pseudo_masks(
     if pseudo_labels is not None:
         columns = ("pseudo_mask", "refined_mask")
         for arm, column in zip(own_arms(vars(labels), vars(plr)), columns, strict=True):
-            counts[arm] = _count_rows(pseudo_labels[column], pseudo_labels["slice_index"], references)
+            counts[arm] = count_rows(pseudo_labels[column], pseudo_labels["slice_index"], references)
     if probabilities is None or not labels.enabled or labels.source == "reference":
         return counts
     index = probabilities["slice_index"]
     if len(index) == len(references["slice_index"]):
         masks = refine_pixel_labels(probabilities["tumor_probability"], index, plr.threshold, plr.scale, radius)
-        counts["none"] = _count_rows(masks.pseudo_mask, index, references)
-        counts["plr"] = _count_rows(masks.refined_mask, index, references)
+        counts["none"] = count_rows(masks.pseudo_mask, index, references)
+        counts["plr"] = count_rows(masks.refined_mask, index, references)
     return counts
 
 
-def _count_rows(masks: BoolArray, slice_index: np.ndarray[Any, Any], references: Rows) -> MaskCounts:
+def count_rows(masks: BoolArray, slice_index: np.ndarray[Any, Any], references: Rows) -> MaskCounts:
     """Count the masks of some slices against the reference of all."""
     position = _find_rows(slice_index, references["slice_index"])
     truth = references["reference_mask"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import math
 import string
 import sys
@@ -34,7 +35,7 @@ from pipeline.sweep.points import (
     measure_surface,
     pick_best,
 )
-from pipeline.sweep.stability import measure_stability, sum_probability
+from pipeline.sweep.stability import measure_stability, score_levels, score_masks, sum_probability
 from pipeline.sweep.statistics import refined_levels
 from tests.test_refinement_statistics import draw_case, make_statistics, refine_masks
 from tune_spaces import label_refinement
@@ -64,7 +65,38 @@ def test_surface_equals_brute_force(seed, radius):
         assert point.figures["dice_global"] == dice_global(counts)
 
 
-def plain_stability(case, threshold, scale):
+def plain_stability(masks, levels):
+    """D E (1 - F) of masks of consecutive slices, pixel by pixel."""
+    both = sum(np.sum(a & b) for a, b in itertools.pairwise(masks))
+    size = sum(a.sum() + b.sum() for a, b in itertools.pairwise(masks))
+    if not size:
+        return 0.0
+    soft = levels / 255
+    fidelity = 2 * soft[masks].sum() / (masks.sum() + soft.sum())
+    return (2 * both / size) * fidelity * (1 - masks.sum() / np.sum((levels > 0) | masks))
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(1, 255))
+def test_stability_of_masks_of_any_kind_is_the_plain_sum_over_pixels(seed, count, level):
+    rng, index = np.random.default_rng(seed), np.arange(count, dtype=np.int32)
+    levels = rng.integers(0, 256, (count, 5, 6)).astype(np.uint8) * (rng.random((count, 1, 1)) < 0.7)
+    anywhere = rng.random(levels.shape) < 0.4
+    assert score_masks(anywhere, levels, index) == pytest.approx(plain_stability(anywhere, levels))
+    case = make_statistics((index, np.ones(count, bool), levels, anywhere))
+    (cut,) = score_levels(case, np.full((1, count), level))
+    assert score_masks(levels >= level, levels, index) == pytest.approx(cut)  # neighbors of one level: no bound
+
+
+def test_masks_that_are_no_neighbors_do_not_agree():
+    full = np.ones((2, 1, 4), bool)
+    levels = np.full((2, 1, 5), 255, np.uint8)
+    full = np.pad(full, ((0, 0), (0, 0), (0, 1)))
+    assert score_masks(full, levels, np.int32([3, 4])) == pytest.approx(8 * 2 / 18 * (1 - 8 / 10))
+    assert score_masks(full, levels, np.int32([3, 5])) == 0
+
+
+def bound_stability(case, threshold, scale):
     """D E (1 - F) pixel by pixel; the overlap of slices as the text of the module bounds it."""
     slice_index, sick, probability, _ = case
     levels = np.where(sick[:, None, None], probability, 0)
@@ -86,7 +118,7 @@ def test_stability_equals_the_plain_sum_over_pixels(seed):
     rng = np.random.default_rng(seed)
     cases = [draw_case(rng, count) for count in (1, 8)]
     stability = measure_stability([make_statistics(case) for case in cases], TAUS, SCALES, [1, 1])
-    expected = [[np.mean([plain_stability(case, tau, c) for case in cases]) for c in SCALES] for tau in TAUS]
+    expected = [[np.mean([bound_stability(case, tau, c) for case in cases]) for c in SCALES] for tau in TAUS]
     np.testing.assert_allclose(stability, expected, rtol=1e-12, atol=1e-15)
 
 

@@ -1,37 +1,38 @@
 """A sweep of ILR and the synthesis with Ray Tune: each trial is a branch of the run folder with a training of its own.
 
-A trial refines the image labels, trains, predicts, counts the statistics and measures; at each of a few training
-lengths it reports, and the scheduler (ASHA) decides whether it trains on, from its checkpoint. The work is done in
-tasks outside of the trial, which reserves no CPU: what a trial starts itself would be confined to what it reserves,
-and a training inside it would wait for ever.
+A trial refines the image labels, trains, predicts, makes the pseudo masks as the run does, and measures them. All
+points are measured on the same volumes: one that a point cannot use scores 0 there. At each of a few training lengths a
+trial reports, and the scheduler (ASHA) decides whether it trains on, from its checkpoint. The work is done in tasks
+outside of the trial, which reserves no CPU: what a trial starts itself would be confined to what it reserves, and a
+training inside it would wait for ever.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from pipeline.attempts import forget_attempts
 from pipeline.branch_folder import BranchFolder
 from pipeline.config import PipelineConfig
-from pipeline.pixel_labels import window_radius
+from pipeline.metrics import MaskCounts
 from pipeline.run_folder import RunFolder, join_uri
 from pipeline.slabs import VolumeRow, read_volume_rows
 from pipeline.stages.base import Row, Stage, require_whole
-from pipeline.stages.count_statistics import CountStatistics
 from pipeline.stages.healthy_slices import CountHealthySlices
 from pipeline.stages.predict_tumors import predict_tumors
 from pipeline.stages.refine_image_labels import NOT_IN_MAP, RefineImageLabels
+from pipeline.stages.refine_pixel_labels import RefinePixelLabels, cut_work
+from pipeline.stages.score_masks import ScoreMasks
 from pipeline.stages.session import ray_session, work_items
-from pipeline.stages.tuning import name_sweep, run_sweep
+from pipeline.stages.tuning import WAITING, name_sweep, run_sweep
 from pipeline.sweep.config_file import replace_settings
-from pipeline.sweep.points import EPOCHS, FIGURES, SET_ASIDE, Evaluated, Settings, Space, measure_surface
-from pipeline.sweep.statistics_table import TABLE, read_statistics
+from pipeline.sweep.mask_scores import MaskScore, score_cohort
+from pipeline.sweep.points import EPOCHS, SET_ASIDE, Evaluated, Settings, Space
 from pipeline.training_history import COUINAUDNET
 
-_RESOURCES = {"cpu": 0, "memory": 1e6}
-"""Ray wants a trial to reserve something."""
 CONCURRENT = 1
+_BRANCHES = ("tune", "synthesis", "branches")
 _KEPT = "kept"
 """Folder of the checkpoints that longer trainings go on from."""
 
@@ -67,6 +68,8 @@ def sweep_synthesis(
     config = replace_settings(config, {"couinaudnet.predict_relabeled": False, "couinaudnet.steps": 0})
     lengths = training_lengths(config.couinaudnet.epochs)
     volume_ids = [volume.volume_id for volume in volumes]
+    for branch in run.names(*_BRANCHES):
+        forget_attempts(run, *_BRANCHES, branch)
     data = (config.image_labels, config.synthesis, config.couinaudnet, config.pixel_labels, volume_ids)
     return run_sweep(
         run,
@@ -74,7 +77,7 @@ def sweep_synthesis(
         config,
         space,
         tune.with_parameters(train_and_measure, parent=run.uri, config=config, volume_ids=volume_ids),
-        resources=_RESOURCES,
+        resources=WAITING,
         origin=read_settings(config, space),
         concurrent=CONCURRENT,
         scheduler=ASHAScheduler(time_attr=EPOCHS, max_t=lengths[-1], grace_period=lengths[0], reduction_factor=2),
@@ -93,7 +96,7 @@ def train_and_measure(settings: dict[str, Any], parent: str, config: PipelineCon
     import ray
     from ray import tune
 
-    uri = join_uri(parent, "tune", "synthesis", "branches", tune.get_context().get_trial_id())
+    uri = join_uri(parent, *_BRANCHES, tune.get_context().get_trial_id())
     tuned = replace_settings(config, settings)
     measure = ray.remote(measure_length).options(num_cpus=0, scheduling_strategy="DEFAULT")
     for epochs in training_lengths(config.couinaudnet.epochs):
@@ -113,15 +116,15 @@ def measure_length(
         epochs: Length of the training, counted from its beginning.
 
     Returns:
-        The figures of `pipeline.sweep.points.FIGURES` at the config's tau and c, and how many volumes were set aside
-        because the point's minimum area leaves nothing of their label.
+        The figures of `pipeline.sweep.points.FIGURES`, and how many volumes were set aside because the point's minimum
+        area leaves nothing of their label.
     """
     done = ("measured", f"{epochs:05d}.json")
     if not run.exists(*done):
         with ray_session(config.ray):
             aside = _refine_labels(run, config)
-            _train(run, replace_settings(config, {"couinaudnet.epochs": epochs}), aside)
-            measured = _measure(run, config, [name for name in volume_ids if name not in aside])
+            _train(run, config, epochs, aside)
+            measured = _measure(run, config, volume_ids, aside)
             run.write_json({**measured, SET_ASIDE: len(aside)}, *done)
     figures: Mapping[str, float | None] = run.read_json(*done)
     return {name: float("nan") if value is None else value for name, value in figures.items()}
@@ -141,15 +144,16 @@ def _refine_labels(run: RunFolder, config: PipelineConfig) -> set[str]:
     return {row["volume_id"] for row in rows if row["code"]}
 
 
-def _train(run: RunFolder, config: PipelineConfig, aside: Collection[str]) -> None:
-    """Train CouinaudNet without the volumes set aside up to the config's epochs, from the end of a shorter training on.
+def _train(run: RunFolder, config: PipelineConfig, epochs: int, aside: Collection[str]) -> None:
+    """Train CouinaudNet without the volumes set aside up to an epoch, from the end of a shorter training on.
+
+    The learning rate is that of the config's whole length: each length is a part of one and the same training.
 
     Training publishes its network and drops its checkpoints at the end, so the last one is set aside for a longer one.
     """
     from pipeline.models.checkpoint import CHECKPOINTS, DESCRIPTION, newest_checkpoint
     from pipeline.stages.train_couinaudnet import train_couinaudnet
 
-    epochs = config.couinaudnet.epochs
     if run.exists(COUINAUDNET, DESCRIPTION) and run.read_json(COUINAUDNET, DESCRIPTION)[EPOCHS] != epochs:
         run.remove(COUINAUDNET, DESCRIPTION)
     kept = run.names(COUINAUDNET, _KEPT)
@@ -158,33 +162,39 @@ def _train(run: RunFolder, config: PipelineConfig, aside: Collection[str]) -> No
     rows = [row for row in read_volume_rows(run, "train") if row.volume_id not in aside]
     work = [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in rows]
     slabs = list(require_whole(_apply(CountHealthySlices(run, config.couinaudnet), work)))
-    for record in train_couinaudnet(run, config, slabs):
+    for record in train_couinaudnet(run, config, slabs, epochs):
         newest = newest_checkpoint(run)
         if record["epoch"] + 1 == epochs and newest is not None:
             _copy_checkpoint(run, newest, CHECKPOINTS, _KEPT)
 
 
-def _measure(run: RunFolder, config: PipelineConfig, volume_ids: Sequence[str]) -> dict[str, float | None]:
-    """Predict and count the volumes; return the figures at the config's tau and c, None where there is nothing.
+def _measure(
+    run: RunFolder, config: PipelineConfig, volume_ids: Sequence[str], aside: Collection[str]
+) -> dict[str, float | None]:
+    """Make the refined pseudo masks of the volumes that are not set aside; return the figures of all of them.
 
     Raises:
-        RuntimeError: If a volume cannot be counted.
+        RuntimeError: If the masks of a volume cannot be made or read.
     """
-    if not volume_ids:
-        return dict.fromkeys(FIGURES)
-    labels = config.pixel_labels
-    volumes = {row.volume_id: row for row in read_volume_rows(run) if row.volume_id in volume_ids}
-    for table in ("probabilities", TABLE):
+    wanted = set(volume_ids)
+    volumes = {row.volume_id: row for row in read_volume_rows(run) if row.volume_id in wanted}
+    used = [row for row in volumes.values() if row.volume_id not in aside]
+    for table in ("probabilities", "pseudo_labels"):
         run.remove(table)  # of a shorter training
-    work = [{"volume_id": row.volume_id, "slab": slab} for row in volumes.values() for slab in row.slabs]
-    for _ in require_whole(predict_tumors(run, config, work_items("tune", work)).iter_rows()):
-        pass
-    parts = [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in volumes.values()]
-    list(require_whole(_apply(CountStatistics(run, config.grid, labels.radius, volumes), parts)))
-    statistics = [read_statistics(run, row) for row in volumes.values()]
-    radii = [window_radius(labels, row.spacing_mm[0]) for row in volumes.values()]
-    (point,) = measure_surface(statistics, [labels.threshold], [labels.scale], radii).points()
-    return {name: value if math.isfinite(value) else None for name, value in point.figures.items()}
+    if used:
+        work = [{"volume_id": row.volume_id, "slab": slab} for row in used for slab in row.slabs]
+        list(require_whole(predict_tumors(run, config, work_items("tune", work)).iter_rows()))
+        parts = cut_work(used, config.grid.slab_length, whole=True)
+        list(require_whole(_apply(RefinePixelLabels(run, config.grid, config.pixel_labels, volumes), parts)))
+    scored = _apply(ScoreMasks(run, config.grid, volumes, aside), [{"volume_id": name} for name in volumes])
+    rows = {row["volume_id"]: row for row in require_whole(scored)}
+    return score_cohort([_to_score(rows[name], volume, name in aside) for name, volume in volumes.items()])
+
+
+def _to_score(row: Row, volume: VolumeRow, set_aside: bool) -> MaskScore:
+    """Return what a row of `ScoreMasks` says."""
+    counts = MaskCounts(row["intersection"], row["prediction"], row["reference"])
+    return MaskScore(volume.has_reference, set_aside, counts, row["stability"])
 
 
 def _apply(stage: Stage, work: Sequence[Row]) -> Iterator[Row]:

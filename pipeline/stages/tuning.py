@@ -36,6 +36,8 @@ from pipeline.sweep.points import (
     grid_points,
 )
 
+WAITING = {"cpu": 0, "memory": 1e6}
+"""What a trial reserves whose work is done in tasks: they need the CPUs. Ray wants a trial to reserve something."""
 _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints tables at any verbosity
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # CSV and TensorBoard files per trial cost more than a trial

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.arrays import Float64Array, Int64Array
+from pipeline.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt8Array
 from pipeline.refinement.levels import LEVELS, effective_levels
 from pipeline.sweep.statistics import VolumeStatistics, best_dice, find_pairs
 
@@ -68,6 +68,26 @@ def score_levels(volume: VolumeStatistics, levels: Int64Array) -> Float64Array:
     return agreement * fidelity * (1.0 - fill)
 
 
+def score_masks(masks: BoolArray, probability: UInt8Array, slice_index: Int32Array) -> float:
+    """Return D E (1 - F) of any masks of a volume, with exact overlaps.
+
+    Args:
+        masks: r_k, shape (n, H, W).
+        probability: Stored levels of o_k, 0 on slices without any, same shape.
+        slice_index: Strictly ascending, shape (n,).
+
+    Returns:
+        In [0, 1]. Masks may go beyond the pixels with a probability, which then fill the room, too.
+    """
+    area = np.count_nonzero(masks, axis=(1, 2))
+    left, right = find_pairs(slice_index, 1)
+    agreement = _divide(2.0 * np.count_nonzero(masks[left] & masks[right]), (area[left] + area[right]).sum())
+    held, total = (values.sum(dtype=np.int64) / 255.0 for values in (probability[masks], probability))
+    fidelity = _divide(2.0 * held, area.sum() + total)
+    fill = _divide(area.sum(), np.count_nonzero(masks | (probability > 0)))
+    return float(agreement * fidelity * (1.0 - fill))
+
+
 def sum_probability(volume: VolumeStatistics) -> Float64Array:
     """Return how much probability the pixels from each level on hold together, `sum of o over o_k >= t`.
 
@@ -82,6 +102,6 @@ def sum_probability(volume: VolumeStatistics) -> Float64Array:
     return np.concatenate([held[:, :1], held], axis=1) / 255.0
 
 
-def _divide(numerator: np.ndarray, denominator: np.ndarray) -> Float64Array:
+def _divide(numerator: np.ndarray | float, denominator: np.ndarray | np.number | float) -> Float64Array:
     """Return quotients, and 0 where the denominator is 0: there the numerator is, too."""
     return np.divide(numerator, denominator, out=np.zeros(np.shape(numerator)), where=denominator > 0)
