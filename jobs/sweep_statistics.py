@@ -13,6 +13,9 @@ def main(config: PipelineConfig) -> int:
     Depends on no setting of `pixel_labels` but the radius, which is the largest that can be swept. Statistics of a
     smaller radius are written anew, those of a larger one serve.
     """
+    from pipeline.sweep.files import require_continuity
+
+    require_continuity(config.pixel_labels)
     with Step.begin(config, "sweep_statistics", uses=("grid",), needs=("predict_tumors",)) as step:
         radius = config.pixel_labels.radius
         if step.committed and step.run.read_json("reports", "sweep_statistics.json")["radius"] >= radius:

@@ -13,39 +13,37 @@ def main(config: PipelineConfig) -> int:
 
 
 def tune_refinement(config: PipelineConfig) -> int:
-    """Search tau and c from the statistics; write the whole surface, and print the best point beside the paper's."""
+    """Search tau and c from the statistics; write the whole surface, and print the best points beside the paper's."""
+    from pipeline.sweep import files
+
+    files.require_continuity(config.pixel_labels)
     with Step.begin(config, "tune_label_refinement", needs=("sweep_statistics",)) as step:
-        from pipeline.stages.measure_surface import measure_cohort
+        from pipeline.stages.measure_surface import measure_cohort, measure_point
         from pipeline.stages.session import ray_session
         from pipeline.stages.tune_refinement import sweep_refinement
         from pipeline.stages.tuning import check_search
         from pipeline.sweep.config_file import recall_settings
-        from pipeline.sweep.files import (
-            choose_points,
-            read_sweep_volumes,
-            select_volumes,
-            settle_split,
-            write_refinement_sweep,
-        )
-        from pipeline.sweep.points import SCALE, THRESHOLD, WINDOW, format_points
+        from pipeline.sweep.points import AS_GIVEN, PAPER, SCALE, THRESHOLD, format_points
         from tune_spaces.label_refinement import SPACE
 
-        config = settle_split(step.run, config)
-        tuned, made = config.tune, recall_settings(step.run, config, keep=WINDOW)
+        config = files.settle_split(step.run, config)
+        tuned, made = config.tune, recall_settings(step.run, config, keep=AS_GIVEN)
         check_search(tuned)
-        volumes, radii = read_sweep_volumes(step.run, made)
+        volumes, window = files.select_volumes(step.run, tuned), made.pixel_labels
+        files.check_window(step.run, window)
         with ray_session(config.ray, step.run):
-            points = sweep_refinement(step.run, made, SPACE, volumes, radii)
-            rows, grid = select_volumes(step.run, tuned), (SPACE[THRESHOLD].grid, SPACE[SCALE].grid)
-            surface = measure_cohort(step.run, made.pixel_labels, rows, *grid)
-        chosen = choose_points(points, surface, tuned.objective, volumes, radii)
+            surface = measure_cohort(step.run, window, volumes, SPACE[THRESHOLD].grid, SPACE[SCALE].grid)
+            points = sweep_refinement(step.run, made, SPACE, volumes, surface)
+            paper = measure_point(step.run, window, volumes, surface, PAPER)
+        chosen = files.choose_points(points, surface, paper, tuned.objective)
         referenced = sum(volume.has_reference for volume in volumes)
         about = {**vars(tuned), "points": len(points), "volumes": len(volumes), "with_reference": referenced}
-        write_refinement_sweep(step.run, made, surface, chosen, about)
+        files.write_refinement_sweep(step.run, made, surface, chosen, about)
         print(f"{len(points)} points, {len(volumes)} {tuned.split} volumes, {referenced} with reference masks")
-        print(format_points({name: chosen[name] for name in ("best", "paper")}))
-        print(f"Settings for --config: {step.run.path('tune', tuned.space, 'best.toml')}")
-        return step.commit(taken=len(points), given=len(points), **about, best=chosen["best"].to_json())
+        print(format_points(chosen.by_name))
+        best = step.run.path("tune", tuned.space, "best.toml")
+        print(f"Settings for --config, the best of the {chosen.best_of}: {best}")
+        return step.commit(taken=len(points), given=len(points), **about, best=chosen.best.to_json())
 
 
 def tune_synthesis(config: PipelineConfig) -> int:

@@ -32,10 +32,10 @@ from pipeline.sweep.points import (
     Uniform,
     format_points,
     grid_points,
-    measure_surface,
     pick_best,
+    sum_surface,
 )
-from pipeline.sweep.stability import measure_stability, score_levels, score_masks, sum_probability
+from pipeline.sweep.stability import score_levels, score_masks, sum_probability, sum_stability
 from pipeline.sweep.statistics import refined_levels
 from tests.test_refinement_statistics import draw_case, make_statistics, refine_masks
 from tune_spaces import label_refinement
@@ -57,7 +57,7 @@ def small_surface(**figures):
 def test_surface_equals_brute_force(seed, radius):
     rng = np.random.default_rng(seed)
     cases = [draw_case(rng, count) for count in (1, 6, 9)]
-    surface = measure_surface([make_statistics(case) for case in cases], TAUS, SCALES, [radius] * 3)
+    surface = sum_surface([make_statistics(case) for case in cases], TAUS, SCALES, [radius] * 3).divide()
     for point in surface.points():
         masks = [refine_masks(case, point.settings[THRESHOLD], point.settings[SCALE], radius)[1] for case in cases]
         counts = [count_masks(mask, case[3]) for mask, case in zip(masks, cases, strict=True)]
@@ -117,8 +117,8 @@ def bound_stability(case, threshold, scale):
 def test_stability_equals_the_plain_sum_over_pixels(seed):
     rng = np.random.default_rng(seed)
     cases = [draw_case(rng, count) for count in (1, 8)]
-    stability = measure_stability([make_statistics(case) for case in cases], TAUS, SCALES, [1, 1])
-    expected = [[np.mean([bound_stability(case, tau, c) for case in cases]) for c in SCALES] for tau in TAUS]
+    stability = sum_stability([make_statistics(case) for case in cases], TAUS, SCALES, [1, 1])
+    expected = [[np.sum([bound_stability(case, tau, c) for case in cases]) for c in SCALES] for tau in TAUS]
     np.testing.assert_allclose(stability, expected, rtol=1e-12, atol=1e-15)
 
 
@@ -132,13 +132,13 @@ def towers(*heights):
 
 
 def test_steady_masks_are_more_stable_than_scattered_ones():
-    (steady,) = measure_stability([towers(5, 5, 5)], [0.5], [5.0], [1])[0]
-    (scattered,) = measure_stability([towers(9, 1, 5)], [0.5], [5.0], [1])[0]
+    (steady,) = sum_stability([towers(5, 5, 5)], [0.5], [5.0], [1])[0]
+    (scattered,) = sum_stability([towers(9, 1, 5)], [0.5], [5.0], [1])[0]
     assert steady > scattered > 0
 
 
 def test_vanished_and_flooding_masks_are_not_stable():
-    vanished, kept, flooded = measure_stability([towers(5, 5, 5)], [0.5], [0.5, 5.0, 13.0], [1])[0]
+    vanished, kept, flooded = sum_stability([towers(5, 5, 5)], [0.5], [0.5, 5.0, 13.0], [1])[0]
     assert vanished == flooded == 0
     assert kept > 0
 
@@ -190,6 +190,8 @@ def test_points_of_a_surface_run_through_scales_first():
     surface = dataclasses.replace(small_surface(), figures={"dice": np.arange(6.0).reshape(2, 3)})
     assert [point.figures["dice"] for point in surface.points()] == [0, 1, 2, 3, 4, 5]
     assert [point.settings[SCALE] for point in surface.points()] == [1, 5, 9, 1, 5, 9]
+    assert surface.find({THRESHOLD: 0.5, SCALE: 1.0}).figures == {"dice": 3}
+    assert surface.find({THRESHOLD: 0.5, SCALE: 1.5}) is None
     assert surface.to_table().column("scale").to_pylist() == [1, 5, 9, 1, 5, 9]
     assert surface.to_table().column("threshold").to_pylist() == [0.2] * 3 + [0.5] * 3
 

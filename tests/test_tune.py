@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs import sweep_statistics, tune
-from pipeline.command_line import load_config
+from pipeline.command_line import load_config, parse
 from pipeline.config import GridConfig, PipelineConfig, PixelLabelConfig, TuneConfig
 from pipeline.errors import RefusedInputError
 from pipeline.image_labels import encode_segments
@@ -23,8 +23,9 @@ from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, references_schema
 from pipeline.slabs import write_volume_row
 from pipeline.stages.tuning import check_search, make_search, name_sweep, run_sweep, to_param_space
-from pipeline.sweep.files import read_sweep_volumes, settle_split
-from pipeline.sweep.points import SCALE, THRESHOLD, Choice, LogUniform, Uniform
+from pipeline.sweep.files import check_window, choose_points, select_volumes, settle_split
+from pipeline.sweep.points import PAPER, SCALE, THRESHOLD, Choice, Evaluated, LogUniform, Surface, Uniform
+from pipeline.sweep.statistics import VolumeStatistics
 from tests.label_cases import by_slab, write_predictions, write_volume
 from tests.test_refinement_statistics import refine_masks
 from tune_spaces import label_refinement
@@ -70,7 +71,8 @@ def swept(ray_cluster, tmp_path_factory):
     cases = [write_case(run, rng, f"v{number}", count) for number, count in enumerate([9, 6, 13])]
     write_case(run, rng, "unknown", 5, "validation", has_reference=False)
     run.write_json({"quarantined": {}}, "reports", "predict_tumors.json")
-    run.write_json({"enabled": True, "threshold": 0.5, "scale": 2.0}, "settings", "pixel_labels.json")
+    made = {"enabled": True, "method": "lesions", "threshold": 0.5, "scale": 2.0}
+    run.write_json(made, "settings", "pixel_labels.json")
     assert sweep_statistics.main(tiny_config(folder)) == 0
     return folder, cases
 
@@ -80,8 +82,14 @@ def brute_force(cases, threshold, scale):
     return dice_per_case([count_masks(mask, case[3]) for mask, case in zip(masks, cases, strict=True)])
 
 
+def refuse(*arguments, **named):
+    raise AssertionError("the driver holds statistics")
+
+
 def test_grid_finds_the_best_of_brute_force_and_writes_it_down(swept, monkeypatch, capsys):
+    """All statistics are read in tasks, whatever made the masks of the run folder."""
     folder, cases = swept
+    monkeypatch.setattr(VolumeStatistics, "__init__", refuse)
     monkeypatch.setattr(label_refinement, "SPACE", SIX_POINTS)
     assert tune.main(tiny_config(folder)) == 0
     run = RunFolder(str(folder))
@@ -99,8 +107,9 @@ def test_grid_finds_the_best_of_brute_force_and_writes_it_down(swept, monkeypatc
     assert config.pixel_labels == PixelLabelConfig(threshold=threshold, scale=scale)
     assert config.grid == tiny_config(folder).grid
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[2:4]] == ["best", "paper"]
-    assert f"{expected[0.5, 5.0]:.4f}" in lines[3]
+    assert [line.split()[0] for line in lines[2:5]] == ["search", "surface", "paper"]
+    assert f"{expected[0.5, 5.0]:.4f}" in lines[4]
+    assert lines[5].startswith("Settings for --config, the best of the search: ")
 
 
 def test_split_is_validation_if_there_are_such_volumes_else_train(swept, tmp_path):
@@ -160,7 +169,7 @@ def test_killed_sweep_goes_on_with_the_trials_that_are_left(swept, tmp_path):
     assert len(kept) >= ended
     found = RunFolder(str(copy)).read_json("tune", "label_refinement", "best.json")
     assert found["points"] == SAMPLES
-    assert found["best"]["dice_per_case"] == brute_force(cases, found["best"][THRESHOLD], found["best"][SCALE])
+    assert found["search"]["dice_per_case"] == brute_force(cases, found["search"][THRESHOLD], found["search"][SCALE])
 
 
 def fail_once(settings, folder):
@@ -192,15 +201,49 @@ def test_failed_trial_is_an_error_and_is_repeated_alone(ray_cluster, tmp_path):
 
 
 @pytest.mark.parametrize("search", ["random", "optuna"])
-def test_drawn_points_begin_with_the_paper(swept, monkeypatch, search):
+def test_drawn_points_begin_with_the_paper_and_the_best_may_be_one_of_the_surface(swept, monkeypatch, search):
     folder, cases = swept
+    monkeypatch.setattr(VolumeStatistics, "__init__", refuse)
     monkeypatch.setattr(label_refinement, "SPACE", SIX_POINTS)
     assert tune.main(tiny_config(folder, search=search, samples=4)) == 0
-    found = RunFolder(str(folder)).read_json("tune", "label_refinement", "best.json")
-    best = found["best"]
+    run = RunFolder(str(folder))
+    found = run.read_json("tune", "label_refinement", "best.json")
     assert found["points"] == 4
-    assert best["dice_per_case"] == brute_force(cases, best[THRESHOLD], best[SCALE])
-    assert best["dice_per_case"] >= found["paper"]["dice_per_case"]
+    for name in ("search", "surface"):
+        point = found[name]
+        assert point["dice_per_case"] == brute_force(cases, point[THRESHOLD], point[SCALE])
+        assert found["best"]["dice_per_case"] >= point["dice_per_case"] >= found["paper"]["dice_per_case"]
+    assert found["best"] == found[found["best_of"]]
+    labels = load_config(run.path("tune", "label_refinement", "best.toml")).pixel_labels
+    assert (labels.threshold, labels.scale) == (found["best"][THRESHOLD], found["best"][SCALE])
+
+
+@pytest.mark.parametrize(("searched", "best_of"), [(0.3, "surface"), (0.6, "search"), (0.5, "search")])
+def test_better_of_search_and_surface_is_chosen(searched, best_of):
+    paper = Evaluated(PAPER, {"stability": 0.1})
+    points = [paper, Evaluated({THRESHOLD: 0.4, SCALE: 5.0}, {"stability": searched})]
+    surface = Surface((0.4,), (3.0, 4.0), {"stability": np.array([[0.5, 0.2]])})
+    chosen = choose_points(points, surface, paper, "stability")
+    assert chosen.best_of == best_of
+    assert chosen.best is chosen.by_name[best_of]
+    assert chosen.best.figures["stability"] == max(searched, 0.5)
+    assert chosen.by_name["paper"] is paper
+
+
+@pytest.mark.parametrize(
+    ("settings", "flags"),
+    [
+        ({"method": "lesions"}, "--pixel-labels.method continuity"),
+        ({"enabled": False}, "--pixel-labels.enabled"),
+        ({"enabled": False, "method": "lesions"}, "--pixel-labels.enabled --pixel-labels.method continuity"),
+    ],
+)
+def test_sweep_of_tau_and_c_for_other_masks_is_refused(tmp_path, settings, flags):
+    config = dataclasses.replace(tiny_config(tmp_path), pixel_labels=PixelLabelConfig(**settings))
+    for job in (sweep_statistics, tune):
+        with pytest.raises(RefusedInputError, match=f"add {flags}; the same run folder will do"):
+            job.main(config)
+    parse(["--run", "r", *flags.split()])
 
 
 def test_optuna_draws_what_follows_from_the_seed():
@@ -214,25 +257,23 @@ def test_optuna_draws_what_follows_from_the_seed():
 
 
 def test_objective_without_references_is_refused_and_names_the_other(swept):
-    folder, _ = swept
-    run = RunFolder(str(folder))
+    run = RunFolder(str(swept[0]))
     with pytest.raises(RefusedInputError, match=r"none of 1 validation volumes has one; .* stability"):
-        read_sweep_volumes(run, tiny_config(folder, split="validation"))
-    volumes, radii = read_sweep_volumes(run, tiny_config(folder, split="validation", objective="stability"))
+        select_volumes(run, TuneConfig(split="validation"))
+    volumes = select_volumes(run, TuneConfig(split="validation", objective="stability"))
     assert [volume.volume_id for volume in volumes] == ["unknown"]
-    assert radii == [1]
 
 
 def test_split_without_volumes_is_refused(tmp_path):
     with pytest.raises(RefusedInputError, match=r"no train volume names a segment; use --tune.split validation"):
-        read_sweep_volumes(RunFolder(str(tmp_path)), tiny_config(tmp_path))
+        select_volumes(RunFolder(str(tmp_path)), TuneConfig(split="train"))
 
 
 def test_window_beyond_the_statistics_is_refused(swept):
-    folder, _ = swept
-    config = dataclasses.replace(tiny_config(folder), pixel_labels=PixelLabelConfig(radius=2))
+    run = RunFolder(str(swept[0]))
+    check_window(run, PixelLabelConfig(radius=1))
     with pytest.raises(RefusedInputError, match="radius is 2, but the statistics reach 1: run sweep_statistics"):
-        read_sweep_volumes(RunFolder(str(folder)), config)
+        check_window(run, PixelLabelConfig(radius=2))
 
 
 def test_search_without_its_library_is_refused(monkeypatch):

@@ -1,64 +1,58 @@
-"""A sweep of tau and c with Ray Tune: trials read the statistics from the object store, and no pixel.
-
-As a point costs milliseconds, the whole surface is computed beside the trials, exactly.
-"""
+"""A sweep of tau and c with Ray Tune: trials look the surface up, or have their point measured, and read no pixel."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.config import PipelineConfig
+from pipeline.config import PipelineConfig, PixelLabelConfig
+from pipeline.pixel_labels import window_radius
 from pipeline.run_folder import RunFolder
-from pipeline.stages.tuning import name_sweep, run_sweep
-from pipeline.sweep.points import PAPER, SCALE, THRESHOLD, Evaluated, Space, measure_surface
-from pipeline.sweep.statistics import VolumeStatistics
+from pipeline.slabs import VolumeRow
+from pipeline.stages.measure_surface import identify_statistics, measure_point
+from pipeline.stages.tuning import WAITING, name_sweep, run_sweep
+from pipeline.sweep.points import PAPER, Evaluated, Space, Surface
 
-_RESOURCES = {"cpu": 0.5}
-"""A trial mostly waits for Ray Tune."""
+CONCURRENT = 1
+"""A point that is measured has the whole cluster; Ray Tune keeps one process for the next trial, and no more."""
 
 
 def sweep_refinement(
-    run: RunFolder,
-    config: PipelineConfig,
-    space: Space,
-    volumes: Sequence[VolumeStatistics],
-    radii: Sequence[int],
+    run: RunFolder, config: PipelineConfig, space: Space, volumes: Sequence[VolumeRow], surface: Surface
 ) -> list[Evaluated]:
     """Evaluate the points of a space in Ray Tune trials, those left over where the sweep was begun before.
 
     Args:
         run: Run folder; the state of the sweep goes to `tune/label_refinement/`.
-        config: Search, samples, objective and seed.
+        config: The window, and search, samples, objective and seed.
         space: Ranges of `pixel_labels.threshold` and `pixel_labels.scale`.
-        volumes: Statistics of the volumes to measure on.
-        radii: Radius of each volume's window.
+        volumes: Volumes to measure on.
+        surface: Points that are known already.
 
     Returns:
         One entry per trial, with all figures of `pipeline.sweep.points.FIGURES`.
     """
     from ray import tune
 
-    data = list(zip(map(digest, volumes), radii, strict=True))
-    name = name_sweep(config, space, data)
-    trial = tune.with_parameters(evaluate_point, volumes=list(volumes), radii=list(radii))
-    return run_sweep(run, name, config, space, trial, resources=_RESOURCES, origin=PAPER)
+    radii = [window_radius(config.pixel_labels, volume.spacing_mm[0]) for volume in volumes]
+    return run_sweep(
+        run,
+        name_sweep(config, space, (identify_statistics(run, volumes), radii)),
+        config,
+        space,
+        tune.with_parameters(
+            evaluate_point, run=run, config=config.pixel_labels, volumes=list(volumes), surface=surface
+        ),
+        resources=WAITING,
+        origin=PAPER,
+        concurrent=CONCURRENT,
+    )
 
 
-def digest(volume: VolumeStatistics) -> str:
-    """Return a text that is equal for equal statistics of the same volume."""
-    counts = (volume.slice_index, volume.above, volume.shared, volume.inside, volume.reference_area)
-    content = hashlib.sha256(volume.volume_id.encode())
-    for values in counts:
-        content.update(values.tobytes())
-    return content.hexdigest()
-
-
-def evaluate_point(settings: dict[str, Any], volumes: Sequence[VolumeStatistics], radii: Sequence[int]) -> None:
+def evaluate_point(
+    settings: dict[str, Any], run: RunFolder, config: PixelLabelConfig, volumes: Sequence[VolumeRow], surface: Surface
+) -> None:
     """Report the figures of one point: a Ray Tune trial."""
     from ray import tune
 
-    surface = measure_surface(volumes, [settings[THRESHOLD]], [settings[SCALE]], radii)
-    (point,) = surface.points()
-    tune.report(dict(point.figures))
+    tune.report(dict(measure_point(run, config, volumes, surface, settings).figures))

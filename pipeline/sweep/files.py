@@ -4,20 +4,45 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.config import PipelineConfig, TuneConfig
+from pipeline.config import PipelineConfig, PixelLabelConfig, TuneConfig
 from pipeline.errors import RefusedInputError
-from pipeline.pixel_labels import window_radius
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import VolumeRow, read_volume_rows
 from pipeline.sweep.config_file import replace_settings, to_toml
 from pipeline.sweep.picture import draw_surface
-from pipeline.sweep.points import PAPER, SCALE, THRESHOLD, Evaluated, Surface, measure_surface, pick_best
-from pipeline.sweep.statistics import VolumeStatistics
-from pipeline.sweep.statistics_table import read_statistics
+from pipeline.sweep.points import PAPER, Evaluated, Surface, pick_best
 
 FOLDER = "tune"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The points that a sweep of tau and c is about.
+
+    Args:
+        best_of: Which of the next two is the better one.
+        search: Best point of the search.
+        surface: Best point of the surface.
+        paper: The paper's point.
+    """
+
+    best_of: Literal["search", "surface"]
+    search: Evaluated
+    surface: Evaluated
+    paper: Evaluated
+
+    @property
+    def best(self) -> Evaluated:
+        """The best point of all."""
+        return self.by_name[self.best_of]
+
+    @property
+    def by_name(self) -> dict[str, Evaluated]:
+        """The points by what they are."""
+        return {"search": self.search, "surface": self.surface, "paper": self.paper}
 
 
 def settle_split(run: RunFolder, config: PipelineConfig) -> PipelineConfig:
@@ -52,60 +77,54 @@ def select_volumes(run: RunFolder, config: TuneConfig) -> list[VolumeRow]:
     return rows
 
 
-def read_sweep_volumes(run: RunFolder, config: PipelineConfig) -> tuple[list[VolumeStatistics], list[int]]:
-    """Read the statistics that a sweep of tau and c measures on.
-
-    Args:
-        run: Run folder.
-        config: Split, settled, and objective of the sweep, and the window.
-
-    Returns:
-        The volumes from `select_volumes`, and the radius of each one's window.
+def require_continuity(config: PixelLabelConfig) -> None:
+    """Refuse to sweep tau and c for masks that are not made by the continuity index.
 
     Raises:
-        RefusedInputError: As `select_volumes`, and if the statistics do not reach as far as the window.
+        RefusedInputError: Saying what to set.
     """
-    window = config.pixel_labels
-    rows = select_volumes(run, config.tune)
-    volumes = [read_statistics(run, row) for row in rows]
-    reach = min(volume.radius for volume in volumes)
-    if window.radius > reach:
+    right = {
+        "--pixel-labels.enabled": config.enabled,
+        "--pixel-labels.method continuity": config.method == "continuity",
+    }
+    if not all(right.values()):
         raise RefusedInputError(
-            f"pixel_labels.radius is {window.radius}, but the statistics reach {reach}: run sweep_statistics with"
-            f" --pixel-labels.radius {window.radius} first"
+            "tau and c are swept for the paper's continuity index, by which these settings do not refine: add"
+            f" {' '.join(flag for flag in right if not right[flag])}; the same run folder will do, as predictions do"
+            " not depend on it"
         )
-    return volumes, [window_radius(window, row.spacing_mm[0]) for row in rows]
 
 
-def choose_points(
-    points: Sequence[Evaluated],
-    surface: Surface,
-    objective: str,
-    volumes: Sequence[VolumeStatistics],
-    radii: Sequence[int],
-) -> dict[str, Evaluated]:
+def check_window(run: RunFolder, config: PixelLabelConfig) -> None:
+    """Refuse a window that the statistics of a run folder do not reach.
+
+    Raises:
+        RefusedInputError: Quoting both.
+    """
+    reach = run.read_json("reports", "sweep_statistics.json")["radius"]
+    if config.radius > reach:
+        raise RefusedInputError(
+            f"pixel_labels.radius is {config.radius}, but the statistics reach {reach}: run sweep_statistics with"
+            f" --pixel-labels.radius {config.radius} first"
+        )
+
+
+def choose_points(points: Sequence[Evaluated], surface: Surface, paper: Evaluated, objective: str) -> Chosen:
     """Return the points that a sweep is about.
 
     Args:
         points: What the search evaluated.
         surface: The exact surface.
+        paper: The paper's point.
         objective: Name of the figure to maximize.
-        volumes: Statistics of the volumes.
-        radii: Radius of each volume's window.
-
-    Returns:
-        `best` of the search, `paper`, and `surface`, the best of the surface.
     """
-    (paper,) = measure_surface(volumes, [PAPER[THRESHOLD]], [PAPER[SCALE]], radii).points()
-    return {
-        "best": pick_best(points, objective, PAPER),
-        "paper": paper,
-        "surface": pick_best(list(surface.points()), objective, PAPER),
-    }
+    searched, gridded = (pick_best(list(known), objective, PAPER) for known in (points, surface.points()))
+    best = pick_best([searched, gridded], objective, PAPER)
+    return Chosen("search" if best is searched else "surface", searched, gridded, paper)
 
 
 def write_refinement_sweep(
-    run: RunFolder, config: PipelineConfig, surface: Surface, chosen: Mapping[str, Evaluated], about: Mapping[str, Any]
+    run: RunFolder, config: PipelineConfig, surface: Surface, chosen: Chosen, about: Mapping[str, Any]
 ) -> None:
     """Write `surface.parquet`, `surface.png`, `best.toml` and `best.json` of a sweep of tau and c.
 
@@ -118,9 +137,12 @@ def write_refinement_sweep(
     """
     folder = (FOLDER, "label_refinement")
     run.write_table(surface.to_table(), *folder, "surface.parquet")
-    run.write_bytes(draw_surface(surface, {name: chosen[name] for name in ("best", "paper")}), *folder, "surface.png")
-    write_best(run, folder, config, chosen["best"])
-    run.write_json({**about, **{name: point.to_json() for name, point in chosen.items()}}, *folder, "best.json")
+    marked = {"best": chosen.best, "paper": chosen.paper}
+    run.write_bytes(draw_surface(surface, marked), *folder, "surface.png")
+    write_best(run, folder, config, chosen.best)
+    points = {"best": chosen.best, **chosen.by_name}
+    described = {name: point.to_json() for name, point in points.items()}
+    run.write_json({**about, "best_of": chosen.best_of, **described}, *folder, "best.json")
 
 
 def write_synthesis_sweep(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.arrays import Float64Array
-from pipeline.sweep.grid import evaluate_grid
-from pipeline.sweep.stability import measure_stability
+from pipeline.sweep.grid import GridResult, evaluate_grid
+from pipeline.sweep.stability import sum_stability
 from pipeline.sweep.statistics import VolumeStatistics
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ EPOCHS, SET_ASIDE = "epochs", "set_aside"
 
 THRESHOLD, SCALE = "pixel_labels.threshold", "pixel_labels.scale"
 
-WINDOW = ("pixel_labels.radius", "pixel_labels.radius_mm")
-"""Settings of the window: a sweep takes them as they are, the statistics say how far they may reach."""
+AS_GIVEN = ("pixel_labels.enabled", "pixel_labels.method", "pixel_labels.radius", "pixel_labels.radius_mm")
+"""Settings that a sweep of tau and c takes from its own command: that it is of the continuity index, and the window, of
+which the statistics say how far it may reach."""
 
 PAPER: Settings = {THRESHOLD: 0.5, SCALE: 5.0}
 """The paper's tau and c."""
@@ -111,6 +112,11 @@ class Surface:
             figures = {name: float(values[row, column]) for name, values in self.figures.items()}
             yield Evaluated({THRESHOLD: threshold, SCALE: scale}, figures)
 
+    def find(self, settings: Settings) -> Evaluated | None:
+        """Return the point of a threshold and scale, None if it is not among those of the surface."""
+        wanted = (settings[THRESHOLD], settings[SCALE])
+        return next((point for point in self.points() if tuple(point.settings.values()) == wanted), None)
+
     def to_table(self) -> pa.Table:
         """Return the surface as a table: `threshold`, `scale` and one column per figure, a row per point."""
         import pyarrow as pa
@@ -120,21 +126,52 @@ class Surface:
         return pa.table({name: np.asarray(values, np.float64).ravel() for name, values in columns.items()})
 
 
-def measure_surface(
-    volumes: Sequence[VolumeStatistics], thresholds: Sequence[float], scales: Sequence[float], radii: Sequence[int]
-) -> Surface:
-    """Return all figures of PLR at all pairs of thresholds and scales, exactly, from statistics alone.
+@dataclass(frozen=True)
+class SurfaceSums:
+    """What volumes contribute to a surface; sums of disjoint volumes add up.
 
     Args:
-        volumes: Statistics of at least one volume. The Dice is that of the volumes with a reference mask.
+        dice: Dice sums of the volumes with a reference mask.
+        stability: Sum of the volumes' stabilities, shape (T, C); NaN if it is not measured.
+        volumes: How many there are.
+    """
+
+    dice: GridResult
+    stability: Float64Array
+    volumes: int
+
+    def __add__(self, other: SurfaceSums) -> SurfaceSums:
+        """Return the sums over both sets of volumes."""
+        return SurfaceSums(self.dice + other.dice, self.stability + other.stability, self.volumes + other.volumes)
+
+    def divide(self) -> Surface:
+        """Return the surface of all volumes."""
+        figures = (self.dice.dice_per_case, self.dice.dice_global, self.stability / self.volumes)
+        thresholds, scales = (tuple(values.tolist()) for values in (self.dice.thresholds, self.dice.scales))
+        return Surface(thresholds, scales, dict(zip(FIGURES, figures, strict=True)))
+
+
+def sum_surface(
+    volumes: Sequence[VolumeStatistics],
+    thresholds: Sequence[float],
+    scales: Sequence[float],
+    radii: Sequence[int],
+    *,
+    stability: bool = True,
+) -> SurfaceSums:
+    """Sum up all figures of PLR at all pairs of thresholds and scales, exactly, from statistics alone.
+
+    Args:
+        volumes: Statistics of at least one volume.
         thresholds: tau, each in (0, 1].
         scales: c, each positive.
         radii: Radius of each volume's window.
+        stability: Whether the reference-free figure is measured, too. It takes longer than the rest.
     """
-    grid = evaluate_grid(volumes, thresholds, scales, radii)
-    stability = measure_stability(volumes, thresholds, scales, radii)
-    figures = {"dice_per_case": grid.dice_per_case, "dice_global": grid.dice_global, "stability": stability}
-    return Surface(tuple(thresholds), tuple(scales), figures)
+    dice = evaluate_grid(volumes, thresholds, scales, radii)
+    unknown = np.full(dice.dice_sum.shape, np.nan)
+    total = sum_stability(volumes, thresholds, scales, radii) if stability else unknown
+    return SurfaceSums(dice, total, len(volumes))
 
 
 def grid_points(space: Space) -> list[dict[str, Any]]:

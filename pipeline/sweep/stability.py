@@ -24,10 +24,10 @@ from pipeline.refinement.levels import LEVELS, effective_levels
 from pipeline.sweep.statistics import VolumeStatistics, best_dice, find_pairs
 
 
-def measure_stability(
+def sum_stability(
     volumes: Sequence[VolumeStatistics], thresholds: Sequence[float], scales: Sequence[float], radii: Sequence[int]
 ) -> Float64Array:
-    """Return the mean stability of the volumes at all pairs of thresholds and scales.
+    """Return the sum of the volumes' stabilities at all pairs of thresholds and scales.
 
     Args:
         volumes: Statistics of at least one volume; references are not looked at.
@@ -36,14 +36,14 @@ def measure_stability(
         radii: Slices on each side that may continue a mask of each volume. Agreement is that of direct neighbors.
 
     Returns:
-        float64, shape (T, C), in [0, 1].
+        float64, shape (T, C).
     """
     total = np.zeros((len(thresholds), len(scales)))
     for volume, radius in zip(volumes, radii, strict=True):
         indices = [np.multiply.outer(scales, best_dice(volume, threshold, radius)) for threshold in thresholds]
         levels = np.stack([effective_levels(index, tau) for index, tau in zip(indices, thresholds, strict=True)])
         total += score_levels(volume, levels.reshape(total.size, -1)).reshape(total.shape)
-    return total / len(volumes)
+    return total
 
 
 def score_levels(volume: VolumeStatistics, levels: Int64Array) -> Float64Array:
