@@ -16,7 +16,7 @@ IN_USE = "the volumes of this run folder are in use; changes of the source are n
 def main(config: PipelineConfig) -> int:
     """Write `slices/`, `references/` and, last for each accepted volume, its row in `volumes/`."""
     with Step.begin(config, "ingest", uses=("source", "phantom", "grid", "couinaud")) as step:
-        used = any(step.run.exists("reports", f"{name}.json") for name in USERS)
+        used = not config.source.unlabeled and any(step.run.exists("reports", f"{name}.json") for name in USERS)
         grows = config.source.layout != "phantom"
         if step.committed and grows:
             print(f"{step.name}: {IN_USE if used else 'looks for what is new or changed in the source'}", flush=True)

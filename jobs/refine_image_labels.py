@@ -14,11 +14,17 @@ def main(config: PipelineConfig) -> int:
             return step.exit_code
         from pipeline.archive.quarantine import retry_rejected
         from pipeline.slabs import read_volume_rows
-        from pipeline.stages.refine_image_labels import RefineImageLabels, commit_labels, require_references
+        from pipeline.stages.refine_image_labels import (
+            RefineImageLabels,
+            commit_labels,
+            require_labels,
+            require_references,
+        )
         from pipeline.stages.session import ray_session, work_items
 
         retry_rejected(step.run, step.name)
         volumes = read_volume_rows(step.run)
+        require_labels(volumes)
         require_references(volumes, config.image_labels)
         work = [{"volume_id": row.volume_id, "slabs": list(row.slabs)} for row in volumes]
         with ray_session(config.ray, step.run):

@@ -27,6 +27,9 @@ class SourceConfig:
     `volume_labels.csv` in the source folder."""
     reports: Annotated[str, tyro.conf.arg(aliases=["--reports"])] = ""
     """Table of report texts (CSV, JSONL or Parquet) to take the labels from instead. Then `labels` may give splits."""
+    unlabeled: bool = False
+    """Cases that are only predicted: all are of the split `test`, whatever a table says, and without `labels` or
+    `reports` every case of the source is taken, without a label (of a DICOM study one series)."""
     report_id_column: str = ""
     """Column of the report table with the volume's id. Empty takes the first usual one, such as `volume_id` or
     `accession`."""
@@ -63,6 +66,11 @@ class SourceConfig:
     """Address space of the process that reads the files of a case."""
     decoder_seconds: float = 300.0
     """Time for one case."""
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether cases need not be named by a table of labels or reports."""
+        return self.unlabeled and not (self.labels or self.reports)
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipeline.arrays import BoolArray, Int32Array
 from pipeline.run_folder import RunFolder
 from pipeline.schema import decode, volumes_schema
+from pipeline.volume import UNLABELED
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,14 @@ class VolumeRow:
     notes: str = ""
 
     @property
+    def labeled(self) -> bool:
+        """Whether the volume has a label."""
+        return UNLABELED not in self.notes.split(";")
+
+    @property
     def healthy(self) -> bool:
-        """Whether the volume's label names no segment."""
-        return not any(self.image_label)
+        """Whether the volume has a label, and it names no segment."""
+        return self.labeled and not any(self.image_label)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> VolumeRow:

@@ -53,6 +53,10 @@ class Vessels:
     undivided: BoolArray | None = None
 
 
+UNLABELED = "UNLABELED"
+"""Note of a volume of which nobody has said which segments hold tumors."""
+
+
 @dataclass(frozen=True)
 class Volume:
     """One case as read, before it is cut into slices. All arrays have `geometry.shape`.
@@ -62,7 +66,8 @@ class Volume:
         hu: Hounsfield units.
         liver_mask: The liver including its tumors.
         geometry: Where the voxels lie.
-        image_label: `bool[8]`, the segments that the volume-level label names; all false means healthy.
+        image_label: `bool[8]`, the segments that the volume-level label names; all false means healthy, or
+            no label if the notes say `UNLABELED`.
         split: `train`, `validation` or `test`.
         reference_mask: Tumors drawn by a person, if there are any; for evaluation only.
         couinaud_map: 0 or segment 1..8, if the source has one.

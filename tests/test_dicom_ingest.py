@@ -18,6 +18,7 @@ from pipeline.archive.dicom.kinds import hash_text
 from pipeline.archive.quarantine import read_rejections
 from pipeline.archive.site_key import SiteKey
 from pipeline.archive.source_tree import SourceTree, pack_states
+from pipeline.config import CouinaudConfig
 from pipeline.errors import RefusedInputError
 from pipeline.phantom_archive.faults import FAULTS, Fault
 from pipeline.phantom_archive.masks import make_segmentation
@@ -259,6 +260,36 @@ def test_a_study_gives_the_preferred_series(ray_cluster, tmp_path):
     with pytest.raises(RefusedInputError, match="outside of the run folder"):
         ingest.main(inside)
     np.testing.assert_allclose(volume.spacing_mm, (5, 5, 5))
+
+
+def test_cases_that_are_only_predicted_need_no_label(ray_cluster, tmp_path):
+    """Without a table, a series of every study is taken; a table says which, and what their labels are."""
+    study = {"study": "1.2.3.4", "accession": "A7"}
+    portal, alone = make_series(make_ct(1), description="portal", **study), make_series(make_ct(2), AccessionNumber="")
+    for name, slices in {
+        "portal": portal,
+        "arterial": make_series(make_ct(3), description="arterial", **study),
+        "scout": make_series(make_ct(4)[:2], ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"], accession="A8"),
+        "alone": alone,
+    }.items():
+        save(slices, tmp_path / "archive" / name)
+    for name in (f"{CANARY}A7", series_uid(alone)):
+        write_mask(tmp_path / "masks", name)
+    config = configure(tmp_path, tmp_path / "run", labels="", unlabeled=True)
+    config = replace(config, couinaud=CouinaudConfig())
+    assert ingest.main(config) == 0
+    ids = {SiteKey(KEY.encode()).volume_id(hash_text(series_uid(slices))) for slices in (portal, alone)}
+    volumes = read_volume_rows(RunFolder(config.run))
+    assert {row.volume_id for row in volumes} == ids
+    assert {(row.split, row.labeled, row.healthy) for row in volumes} == {("test", False, False)}
+    report = RunFolder(config.run).read_json("reports", "ingest.json")
+    assert report["archive"]["skipped_series"] == {"LOCALIZER": 1, "NOT_PREFERRED": 1}
+    assert (report["labels_without_images"], report["notes"]) == (0, {"UNLABELED": 2})
+    write_labels(tmp_path / "labels.csv", [(series_uid(alone), "5")])
+    named = replace(config, run=str(tmp_path / "named"), source=replace(config.source, labels=f"{tmp_path}/labels.csv"))
+    assert ingest.main(named) == 0
+    (volume,) = read_volume_rows(RunFolder(named.run))
+    assert (volume.split, volume.labeled, volume.label_array().nonzero()[0].tolist()) == ("test", True, [4])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from pipeline.arrays import BoolArray, Int16Array
 from pipeline.image_labels import encode_segments
 from pipeline.volume import Geometry
 
+_NO_LABEL = "none"
+
 
 @dataclass(frozen=True)
 class CaseSource:
@@ -18,8 +20,8 @@ class CaseSource:
         volume_id: Our id, safe as a file name.
         layout: `msd`, `ircad`, `dicom` or `phantom`.
         split: `train`, `validation` or `test`.
-        segments: Segments 1..8 that the volume's label names, ascending; empty means healthy. The phantom layout
-            leaves it empty: a phantom's label follows from its tumors.
+        segments: Segments 1..8 that the volume's label names, ascending; empty means healthy, None that there is no
+            label. The phantom layout leaves it empty: a phantom's label follows from its tumors.
         image: Path of the CT, for DICOM the packed names of its slices; empty for a phantom.
         masks: Path of the liver and tumor masks, for DICOM packed; empty for a phantom, or if a network has to find the
             liver.
@@ -30,7 +32,7 @@ class CaseSource:
     volume_id: str
     layout: str
     split: str
-    segments: tuple[int, ...]
+    segments: tuple[int, ...] | None
     image: str = ""
     masks: str = ""
     couinaud_map: str = ""
@@ -38,18 +40,20 @@ class CaseSource:
 
     @property
     def image_label(self) -> BoolArray:
-        """The volume's label as `bool[8]`."""
-        return encode_segments(self.segments)
+        """The volume's label as `bool[8]`; all false without one."""
+        return encode_segments(self.segments or ())
 
     def to_row(self) -> dict[str, Any]:
         """Return the case as a row of strings: an empty list has no type in Arrow, the text `""` has."""
-        return {**vars(self), "segments": ";".join(map(str, self.segments))}
+        segments = _NO_LABEL if self.segments is None else ";".join(map(str, self.segments))
+        return {**vars(self), "segments": segments}
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> CaseSource:
         """Return the case of a row that `to_row` made; further columns are ignored."""
         values = {name: row[name] for name in cls.__dataclass_fields__}
-        segments = tuple(int(token) for token in values.pop("segments").split(";") if token)
+        text = values.pop("segments")
+        segments = None if text == _NO_LABEL else tuple(int(token) for token in text.split(";") if token)
         return cls(segments=segments, **values)
 
 

@@ -17,7 +17,7 @@ from pipeline.archive import ircad, msd
 from pipeline.archive.cases import CaseFiles, CaseSource, to_geometry
 from pipeline.archive.decode_case import VESSELS
 from pipeline.archive.dicom.case import decoder_limits
-from pipeline.archive.labels import LabelTable, VolumeLabel, read_labels, read_splits, unsafe_id_error
+from pipeline.archive.labels import NO_LABEL, LabelTable, read_labels, read_splits, unsafe_id_error
 from pipeline.archive.liver_doubts import NOT_DRAWN, find_doubts, is_undrawn
 from pipeline.archive.liver_network import PREDICTED, predict_liver
 from pipeline.archive.quarantine import Rejection
@@ -30,7 +30,7 @@ from pipeline.archive.volume_ids import ircad_id, is_safe_id, msd_id, replacemen
 from pipeline.config import PipelineConfig, SourceConfig
 from pipeline.couinaud.methods import find_inputs
 from pipeline.errors import CaseError, RefusedInputError
-from pipeline.volume import Vessels, Volume
+from pipeline.volume import UNLABELED, Vessels, Volume
 
 __all__ = ["CaseList", "CaseSource", "list_cases", "list_files", "read_case", "survey"]
 
@@ -63,7 +63,8 @@ def survey(config: PipelineConfig, *, labels_required: bool = True) -> CaseList:
     Args:
         config: Names the source.
         labels_required: Whether a source must have a label table. If it need not and has none, its cases have no
-            label: they name no segment and are in the train split.
+            label, and are in the train split. `source.unlabeled` says that it need not, and that only a table which is
+            named is looked at.
 
     Returns:
         Rejections have the codes `LABEL_MISSING`, `IMAGE_MISSING` (there are masks), `LIVER_MISSING`, `UNSAFE_ID`,
@@ -137,7 +138,8 @@ def read_case(case: CaseSource, config: PipelineConfig, inputs: frozenset[str] |
     if case.layout == "phantom":
         from pipeline.phantom import make_phantom
 
-        return make_phantom(config.phantom, config.seed, case.volume_id, vessels="vessels" in wanted)
+        made = make_phantom(config.phantom, config.seed, case.volume_id, vessels="vessels" in wanted)
+        return replace(made, split=case.split)
     answer = shared_sandbox(decoder_limits(config.source)).call(
         DECODE_TASK,
         case=case.to_row(),
@@ -156,7 +158,9 @@ def _to_volume(case: CaseSource, answer: Answer, config: PipelineConfig) -> Volu
         liver = predict_liver(arrays["hu"], geometry, config)
         content = hashlib.sha256(content.encode() + np.packbits(liver).tobytes()).hexdigest()
         notes += (PREDICTED,)
-    if is_undrawn(case.image_label, tumors):
+    if case.segments is None:
+        notes += (UNLABELED,)
+    if is_undrawn(case.segments, tumors):
         tumors, notes = None, (*notes, NOT_DRAWN)
     vessels = {name: arrays[name] for name in VESSELS if name in arrays}
     return Volume(
@@ -243,9 +247,9 @@ def _read_table(source: SourceConfig, root: Path, files: Mapping[str, CaseFiles]
     """Return the labels from the report table if there is one, else from the label table, which may not be required."""
     labels = Path(source.labels).expanduser().absolute() if source.labels else root / "volume_labels.csv"
     if not source.reports:
-        if required or source.labels or labels.exists():
-            return read_labels(labels, _canonical(source))
-        return LabelTable(dict.fromkeys(filter(is_safe_id, files), VolumeLabel((), "train")), {})
+        if source.takes_all or not (required or source.labels or labels.exists()):
+            return LabelTable(dict.fromkeys(filter(is_safe_id, files), NO_LABEL), {})
+        return read_labels(labels, _canonical(source))
     reports = Path(source.reports).expanduser().absolute()
     columns = find_columns(reports, source.report_id_column, source.report_text_column)
     splits = read_splits(labels, _canonical(source)) if source.labels else None

@@ -41,15 +41,20 @@ class VolumeLabel:
     """What the table says about one volume.
 
     Args:
-        segments: Named segments 1..8, ascending; empty means healthy.
+        segments: Named segments 1..8, ascending; empty means healthy, None that nobody has said.
         split: `train`, `validation` or `test`.
     """
 
-    segments: tuple[int, ...]
+    segments: tuple[int, ...] | None
     split: str
 
     def __str__(self) -> str:
-        return f"{';'.join(map(str, self.segments)) or 'healthy'} ({self.split})"
+        named = "unlabeled" if self.segments is None else ";".join(map(str, self.segments)) or "healthy"
+        return f"{named} ({self.split})"
+
+
+NO_LABEL = VolumeLabel(None, "train")
+"""Stands for a label where none is needed."""
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,17 @@ TUMOR_OUTSIDE = "TUMOR_OUTSIDE_LIVER"
 """Note: a tumor touches no liver tissue. It counts as liver like any other."""
 
 NOT_DRAWN = "TUMOR_NOT_DRAWN"
-"""Note: the label names segments, and a mask that could hold tumors has none. The volume has no reference."""
+"""Note: the label names segments, or there is none, and a mask that could hold tumors has none: it is no reference."""
 
 
-def is_undrawn(image_label: BoolArray, tumors: BoolArray | None) -> bool:
-    """Tell whether nobody has drawn the tumors of a volume that has some by its label.
+def is_undrawn(segments: tuple[int, ...] | None, tumors: BoolArray | None) -> bool:
+    """Tell whether nobody has drawn the tumors of a volume that has some by its label, or may have some.
 
     Args:
-        image_label: The volume's label.
+        segments: Segments that the label names; None without a label.
         tumors: What a mask says of tumors, perhaps nothing; None if there is no such mask.
     """
-    return tumors is not None and bool(image_label.any()) and not tumors.any()
+    return tumors is not None and segments != () and not tumors.any()
 
 
 def find_doubts(liver: BoolArray, tumors: BoolArray | None) -> tuple[str, ...]:

@@ -155,6 +155,7 @@ def write_labels(run: RunFolder, table: LabelTable, column: str = "volume_id") -
     rows = [
         {column: key, "split": label.split, "segments": ";".join(map(str, label.segments))}
         for key, label in sorted(table.labels.items())
+        if label.segments is not None
     ]
     run.write_bytes(format_csv((column, "split", "segments"), rows).encode(), LABELS_FILE)
     write_review(run, table.rejections.values(), column)

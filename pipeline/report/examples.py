@@ -98,10 +98,10 @@ def draw_example(example: Example, grid: GridConfig) -> bytes:
 def describe_example(example: Example, figures: Sequence[str]) -> str:
     """Return the caption: volume, slice, label, and what was measured."""
     volume = example.volume
-    named = ", ".join(name for name, inside in zip(ROMAN, volume.image_label, strict=True) if inside) or "healthy"
+    named = ", ".join(name for name, inside in zip(ROMAN, volume.image_label, strict=True) if inside)
     parts = [
         f"{volume.volume_id} ({volume.split}), slice {example.slice_index} of 0..{volume.native_shape[0] - 1},"
-        f" {volume.spacing_mm[0]:.3g} mm apart; label: {named}",
+        f" {volume.spacing_mm[0]:.3g} mm apart; label: {named or ('healthy' if volume.healthy else 'none')}",
         *figures,
     ]
     if example.continuity_index is not None:

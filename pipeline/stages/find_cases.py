@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from pipeline.archive import catalog
 from pipeline.archive.cases import CaseSource
 from pipeline.archive.dicom.changes import find_changes, remember, require_same_key, write_identifiers
 from pipeline.archive.dicom.inventory import Inventory, input_hash
-from pipeline.archive.dicom.matching import add_splits, match_labels
+from pipeline.archive.dicom.matching import add_splits, match_all, match_labels
 from pipeline.archive.dicom.selection import Candidate, Selection, select
 from pipeline.archive.labels import StudyLabel, VolumeLabel, read_study_labels, read_study_splits
 from pipeline.archive.quarantine import Rejection, read_rejections, remove_rejection
@@ -43,7 +43,7 @@ class FoundCases:
 
 
 def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFolder, str], None]) -> FoundCases:
-    """Find the cases of the source.
+    """Find the cases of the source; with `source.unlabeled` all are of the split `test`.
 
     Results are removed whose files or label changed since the run folder saw them.
 
@@ -55,14 +55,22 @@ def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFold
     Raises:
         RefusedInputError: As `survey` and `match_labels`; if the run folder's ids were made with another key.
     """
-    if config.source.layout != "dicom":
-        return _find_on_disk(run, config, remove)
+    find = _find_in_archive if config.source.layout == "dicom" else _find_on_disk
+    found = find(run, config, remove)
+    if not config.source.unlabeled:
+        return found
+    return replace(found, cases=[replace(case, split="test") for case in found.cases])
+
+
+def _find_in_archive(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFolder, str], None]) -> FoundCases:
+    """Find the cases of a hospital archive."""
     key = load_site_key(config.source.id_key)
     require_same_key(run, key)
     labels, splits = _read_labels(config.source)
     inventory = take_inventory(config.source)
     placed = match_labels(splits, inventory, key)
-    matches = add_splits(match_labels(labels, inventory, key), placed)
+    labeled = add_splits(match_labels(labels, inventory, key), placed)
+    matches = match_all(inventory) if config.source.takes_all else labeled
     candidates, identifiers = examine(matches, inventory, config.source, key)
     selection = select(matches, candidates, inventory, key, masks_required=not config.source.liver_network)
     if config.source.reidentification:
@@ -105,8 +113,10 @@ def _find_on_disk(run: RunFolder, config: PipelineConfig, remove: Callable[[RunF
 def _read_labels(source: SourceConfig) -> tuple[list[StudyLabel], list[StudyLabel]]:
     """Return the labels of a hospital archive, and, if they come from reports, what the label table says beside them.
 
-    Workers read the reports; only what they say of tumors comes here.
+    Workers read the reports; only what they say of tumors comes here. Where every case is taken there are none.
     """
+    if source.takes_all:
+        return [], []
     table = Path(source.labels or Path(source.path, "volume_labels.csv")).expanduser().absolute()
     if not source.reports:
         if not source.labels and "://" in source.path:

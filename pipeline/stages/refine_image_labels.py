@@ -6,7 +6,7 @@ Labels from the references, the paper's comparison, are the exception: they need
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -96,6 +96,19 @@ def commit_labels(run: RunFolder, rows: Iterable[Row]) -> tuple[dict[str, int], 
         else:
             counts.update(slices=row["slices"], relabeled_healthy=row["relabeled"])
     return dict(counts), reasons
+
+
+def require_labels(volumes: Sequence[VolumeRow]) -> None:
+    """Check that every volume has a label.
+
+    Raises:
+        RefusedInputError: If one has none: its slices would count as healthy.
+    """
+    if unlabeled := sum(not volume.labeled for volume in volumes):
+        raise RefusedInputError(
+            f"{STEP}: {unlabeled} of {len(volumes)} volumes have no label (source.unlabeled); they can be predicted,"
+            " but not learned from"
+        )
 
 
 def require_references(volumes: Iterable[VolumeRow], config: ImageLabelConfig) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.archive.dicom.inventory import FoundSeries, Inventory
 from pipeline.archive.dicom.kinds import hash_text
-from pipeline.archive.labels import STUDY_KEYS, StudyLabel
+from pipeline.archive.labels import NO_LABEL, STUDY_KEYS, StudyLabel
 from pipeline.archive.site_key import SiteKey
 from pipeline.errors import CaseError, RefusedInputError
 
@@ -79,6 +79,18 @@ def match_labels(labels: Sequence[StudyLabel], inventory: Inventory, key: SiteKe
     if labels and not taken and not any(label.key for label in labels):
         message = f"none of {len(labels)} ids is an accession number, series instance UID or volume id of the archive"
         raise RefusedInputError(f"report table: {message}; set source.report_id_column")
+    return matches
+
+
+def match_all(inventory: Inventory) -> list[Match]:
+    """Take all series with slices without a label, those of an accession number together, others each alone."""
+    label, taken, matches = StudyLabel("accession", "", NO_LABEL), set[str](), []
+    studies = [study for _, study in sorted(inventory.by_accession().items())]
+    for study in [*studies, *([found] for _, found in sorted(inventory.series.items()))]:
+        free = tuple(found for found in study if found.count and found.series not in taken)
+        taken |= {found.series for found in free}
+        if free:
+            matches.append(Match(label, free))
     return matches
 
 
