@@ -13,7 +13,7 @@ import re
 import sys
 import tomllib
 import traceback
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from types import FunctionType
@@ -24,6 +24,8 @@ from pipeline.errors import RefusedInputError
 from pipeline.setting_types import require_type
 
 T = TypeVar("T")
+Base = Callable[[PipelineConfig], Mapping[str, Any]]
+"""Reads settings by section from where other settings say."""
 
 
 def run_job(
@@ -32,6 +34,7 @@ def run_job(
     *,
     writes: bool = True,
     sections: Collection[str] = (),
+    base: Base | None = None,
 ) -> None:
     """Parse the command line, run the job and leave with its exit code; no other job runs on its run folder meanwhile.
 
@@ -43,12 +46,13 @@ def run_job(
         arguments: Command line; `sys.argv[1:]` if None.
         writes: Whether the job changes the run; one that only looks may look while another runs.
         sections: Config sections that the job reads, which `--help` explains; it takes all others, too.
+        base: As in `parse`.
     """
     name = Path(main.__code__.co_filename).stem
     program = f"python -m jobs.{name}"
     description = main.__globals__["__doc__"]
     try:
-        config = parse(sys.argv[1:] if arguments is None else arguments, description, program, sections)
+        config = parse(sys.argv[1:] if arguments is None else arguments, description, program, sections, base)
         with _explain_full_disk(config), _hold(config, name) if writes else contextlib.nullcontext():
             code = main(config)
     except RefusedInputError as refusal:
@@ -83,7 +87,11 @@ def _hold(config: PipelineConfig, name: str) -> contextlib.AbstractContextManage
 
 
 def parse(
-    arguments: Sequence[str], description: str = "", program: str = "job", sections: Collection[str] = ()
+    arguments: Sequence[str],
+    description: str = "",
+    program: str = "job",
+    sections: Collection[str] = (),
+    base: Base | None = None,
 ) -> PipelineConfig:
     """Return the settings that a command line asks for.
 
@@ -92,31 +100,40 @@ def parse(
         description: What the job does.
         program: Its name.
         sections: Config sections that `--help` explains.
+        base: Reads, from the settings so parsed, defaults that come before `--config` and the command line.
 
     Raises:
         RefusedInputError: If an option is unknown, or its value or a combination is not allowed.
     """
+    name, rest = _split_config(arguments)
+    config = _parse(rest, load_config(name), description, program, sections)
+    if base:
+        config = _parse(rest, load_config(name, base(config)), description, program, sections)
+    _check_combination(config)
+    return config
+
+
+def _parse(
+    arguments: Sequence[str], default: PipelineConfig, description: str, program: str, sections: Collection[str]
+) -> PipelineConfig:
+    """Return the default with what a command line changes."""
     import tyro
 
-    name, rest = _split_config(arguments)
-    default = load_config(name) if name else PipelineConfig(run=tyro.MISSING)
-    kind, others = _show_sections(sections) if {"-h", "--help"} & {*rest} else (PipelineConfig, [])
+    kind, others = _show_sections(sections) if {"-h", "--help"} & {*arguments} else (PipelineConfig, [])
     text = f"{description}\n\n--config NAME|FILE takes a shipped configuration ({', '.join(shipped())}) or a TOML file."
     if others:
         text += f"\n\nSettings of these sections are taken, too, as one set serves all jobs: {', '.join(others)}."
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            config = tyro.cli(kind, args=rest, default=default, description=text, prog=program)
-        config = build_config(PipelineConfig, dataclasses.asdict(config))  # to tyro, inf is a number
+            config = tyro.cli(kind, args=arguments, default=default, description=text, prog=program)
+        return build_config(PipelineConfig, dataclasses.asdict(config))  # to tyro, inf is a number
     except ValueError as error:
         raise RefusedInputError(str(error)) from error
     except SystemExit as leave:
         if leave.code in (None, 0):
             raise
         raise RefusedInputError(_one_line(complaint.getvalue())) from leave
-    _check_combination(config)
-    return config
 
 
 def _show_sections(sections: Collection[str]) -> tuple[type[PipelineConfig], list[str]]:
@@ -139,15 +156,21 @@ def shipped() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
-def load_config(name: str) -> PipelineConfig:
+def load_config(name: str, base: Mapping[str, Any] | None = None) -> PipelineConfig:
     """Return the settings of a shipped configuration or of a TOML file; `run` may be left open.
+
+    Args:
+        name: Configuration or file; empty for none.
+        base: Defaults by section.
 
     Raises:
         RefusedInputError: If there is no such file, or it names an unknown setting or a value that one cannot take.
     """
     import tyro
 
-    if name in shipped():
+    if not name:
+        data = b""
+    elif name in shipped():
         data = resources.files("pipeline").joinpath("configurations", f"{name}.toml").read_bytes()
     elif Path(name).is_file():
         data = Path(name).read_bytes()
@@ -155,10 +178,16 @@ def load_config(name: str) -> PipelineConfig:
         raise RefusedInputError(f"--config {name}: neither a file nor one of {', '.join(shipped())}")
     try:
         values = tomllib.loads(data.decode())
-        config = build_config(PipelineConfig, {"run": "", **values})
+        sections = {key: _overlay(part, values.get(key, {})) for key, part in (base or {}).items()}
+        config = build_config(PipelineConfig, {"run": "", **values, **sections})
     except ValueError as error:
-        raise RefusedInputError(f"--config {name}: {error}") from error
+        raise RefusedInputError(f"--config {name}: {error}" if name else str(error)) from error
     return config if "run" in values else dataclasses.replace(config, run=tyro.MISSING)
+
+
+def _overlay(defaults: Mapping[str, Any], values: Any) -> Any:
+    """Return a section with its defaults; what is no section is left for `build_config` to refuse."""
+    return {**defaults, **values} if isinstance(values, Mapping) else values
 
 
 def build_config(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:

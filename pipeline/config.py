@@ -13,7 +13,14 @@ import tyro
 from pipeline.config_archive import SynthesizeArchiveConfig
 from pipeline.config_cluster import RayConfig, ScheduleConfig
 from pipeline.config_export import ExportConfig
-from pipeline.config_networks import CouinaudNetConfig, CouinaudShapeConfig, SegmenterConfig, SynthesisConfig, require
+from pipeline.config_networks import (
+    CouinaudNetConfig,
+    CouinaudShapeConfig,
+    PredictConfig,
+    SegmenterConfig,
+    SynthesisConfig,
+    require,
+)
 from pipeline.config_reproduce import ReproduceConfig
 from pipeline.config_source import Layout, SourceConfig
 
@@ -33,6 +40,7 @@ __all__ = [
     "PhantomConfig",
     "PipelineConfig",
     "PixelLabelConfig",
+    "PredictConfig",
     "RayConfig",
     "ReproduceConfig",
     "ScheduleConfig",
@@ -294,6 +302,7 @@ class PipelineConfig:
     couinaudnet: CouinaudNetConfig = field(default_factory=CouinaudNetConfig)
     pixel_labels: PixelLabelConfig = field(default_factory=PixelLabelConfig)
     segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
+    predict: PredictConfig = field(default_factory=PredictConfig)
     couinaud_evaluation: CouinaudEvaluationConfig = field(default_factory=CouinaudEvaluationConfig)
     tune: TuneConfig = field(default_factory=TuneConfig)
     reproduce: ReproduceConfig = field(default_factory=ReproduceConfig)

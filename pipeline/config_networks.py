@@ -220,6 +220,14 @@ class SegmenterConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Prediction of new CTs by a segmenter that is trained."""
+
+    model: Annotated[str, tyro.conf.arg(aliases=["--model"])] = ""
+    """Run folder with the trained segmenter. The settings that go with it are taken from there."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CouinaudShapeConfig:
     """The network behind the Couinaud constructor `shape`, trained on label maps alone."""
 

@@ -211,11 +211,12 @@ def commit_outcomes(run: RunFolder, outcomes: Iterable[VolumeRow | Rejection]) -
 
 
 def remove_volume(run: RunFolder, volume_id: str) -> None:
-    """Remove what there is of a volume: first its row, which commits it, then its slices and references."""
+    """Remove what there is of a volume: first its row, which commits it, then what was made of it."""
     run.remove("volumes", f"{volume_id}.parquet")
     run.remove("slices", volume_id)
     run.remove("references", "grid", volume_id)
     run.remove("references", "native", f"{volume_id}.parquet")
+    run.remove("predictions", f"{volume_id}.nii.gz")
 
 
 def pack_volume(volume: VolumeRow) -> str:
