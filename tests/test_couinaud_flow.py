@@ -125,7 +125,7 @@ def test_archive_without_a_usable_case_is_refused(ray_cluster, tmp_path):
 def test_label_table_is_needed_by_ingest_only(archive, tmp_path):
     config = configure(tmp_path, archive)
     cases, rejections = list_cases(config, labels_required=False)
-    assert [(case.volume_id, case.segments, case.split) for case in cases] == [(name, (), "train") for name in IDS]
+    assert [(case.volume_id, case.segments, case.split) for case in cases] == [(name, None, "train") for name in IDS]
     assert not rejections
     with pytest.raises(RefusedInputError, match="label table"):
         list_cases(config)
