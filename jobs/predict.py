@@ -34,4 +34,5 @@ def main(config: PipelineConfig) -> int:
 
 
 if __name__ == "__main__":
-    run_job(main, base=read_model_settings)
+    sections = ("predict", "source", "couinaud", "couinaudnet", "segmenter", "ray")
+    run_job(main, sections=sections, base=read_model_settings)
