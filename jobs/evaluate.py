@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.command_line import run_job
 from pipeline.config import PipelineConfig
-from pipeline.steps import Step
+from pipeline.steps import Step, made_with
 
 
 def main(config: PipelineConfig) -> int:
@@ -40,4 +40,5 @@ def main(config: PipelineConfig) -> int:
 
 
 if __name__ == "__main__":
-    run_job(main, sections=("image_labels", "pixel_labels", "segmenter", "ray"))
+    made = made_with("image_labels", "pixel_labels", "segmenter")
+    run_job(main, base=made, sections=("image_labels", "pixel_labels", "segmenter", "ray"))

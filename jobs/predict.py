@@ -34,5 +34,8 @@ def main(config: PipelineConfig) -> int:
 
 
 if __name__ == "__main__":
-    sections = ("predict", "source", "couinaud", "couinaudnet", "segmenter", "ray")
-    run_job(main, sections=sections, base=read_model_settings)
+    run_job(
+        main,
+        base=read_model_settings,
+        sections=("predict", "source", "couinaud", "couinaudnet", "segmenter", "ray"),
+    )

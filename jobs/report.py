@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.command_line import run_job
 from pipeline.config import PipelineConfig
-from pipeline.steps import Step
+from pipeline.steps import Step, made_with
 
 
 def main(config: PipelineConfig) -> int:
@@ -21,4 +21,4 @@ def main(config: PipelineConfig) -> int:
 
 
 if __name__ == "__main__":
-    run_job(main, sections=("grid",))
+    run_job(main, base=made_with("grid"), sections=("grid",))

@@ -25,7 +25,7 @@ from pipeline.setting_types import require_type
 
 T = TypeVar("T")
 Base = Callable[[PipelineConfig], Mapping[str, Any]]
-"""Reads settings by section from where other settings say."""
+"""Reads settings by section, and the seed, from where other settings say."""
 
 
 def run_job(
@@ -178,16 +178,16 @@ def load_config(name: str, base: Mapping[str, Any] | None = None) -> PipelineCon
         raise RefusedInputError(f"--config {name}: neither a file nor one of {', '.join(shipped())}")
     try:
         values = tomllib.loads(data.decode())
-        sections = {key: _overlay(part, values.get(key, {})) for key, part in (base or {}).items()}
-        config = build_config(PipelineConfig, {"run": "", **values, **sections})
+        sections = {key: _overlay(part, values[key]) for key, part in (base or {}).items() if key in values}
+        config = build_config(PipelineConfig, {"run": "", **(base or {}), **values, **sections})
     except ValueError as error:
         raise RefusedInputError(f"--config {name}: {error}" if name else str(error)) from error
     return config if "run" in values else dataclasses.replace(config, run=tyro.MISSING)
 
 
-def _overlay(defaults: Mapping[str, Any], values: Any) -> Any:
-    """Return a section with its defaults; what is no section is left for `build_config` to refuse."""
-    return {**defaults, **values} if isinstance(values, Mapping) else values
+def _overlay(defaults: Any, values: Any) -> Any:
+    """Return a section with its defaults; what is no section stays as it is."""
+    return {**defaults, **values} if isinstance(defaults, Mapping) and isinstance(values, Mapping) else values
 
 
 def build_config(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:

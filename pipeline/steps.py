@@ -6,18 +6,18 @@ import dataclasses
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from types import TracebackType
 from typing import Any, TypeVar
 
 from pipeline.archive.site_key import NO_KEY
 from pipeline.attempts import forget_attempts
-from pipeline.branch_folder import open_run_folder
+from pipeline.branch_folder import BranchFolder, open_run_folder
 from pipeline.config import PATH_SETTINGS, RESOURCE_SETTINGS, PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.progress import show_progress
-from pipeline.run_folder import spell_path
+from pipeline.run_folder import RunFolder, spell_path
 
 T = TypeVar("T")
 
@@ -150,6 +150,32 @@ def plain_settings(section: Any) -> Any:
         for key, value in dataclasses.asdict(section).items()  # type: ignore[arg-type]
         if key not in RESOURCE_SETTINGS
     }
+
+
+def stored_settings(run: RunFolder, sections: Iterable[str]) -> dict[str, Any]:
+    """Return the settings that a run folder was made with, by section.
+
+    Args:
+        run: The run folder; a branch has the settings of its parents, too.
+        sections: The sections to look for; those that no step has used are left out.
+    """
+    found = {}
+    for section in sections:
+        folder: RunFolder | None = run
+        while folder is not None and not folder.exists("settings", f"{section}.json"):
+            folder = folder.parent if isinstance(folder, BranchFolder) else None
+        if folder is not None:
+            found[section] = folder.read_json("settings", f"{section}.json")
+    return found
+
+
+def made_with(*sections: str) -> Callable[[PipelineConfig], dict[str, Any]]:
+    """Return a `base` for `run_job`: a job that only looks at results need not be told how they were made.
+
+    Args:
+        sections: Sections that are those of the run folder unless they are given.
+    """
+    return lambda config: stored_settings(open_run_folder(config.run), ("seed", *sections))
 
 
 def _spell_paths(section: str, values: Any) -> Any:

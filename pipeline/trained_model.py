@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from pipeline.branch_folder import BranchFolder, open_run_folder
+from pipeline.branch_folder import open_run_folder
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.weights import DESCRIPTION_PATH, WEIGHTS_PATH
-from pipeline.steps import fill_defaults, find_differences, plain_settings
+from pipeline.steps import fill_defaults, find_differences, plain_settings, stored_settings
 from pipeline.training_history import COUINAUDNET
 
 SECTIONS = ("grid", "synthesis", "couinaudnet", "segmenter")
@@ -30,9 +30,7 @@ def read_model_settings(config: PipelineConfig) -> dict[str, Any]:
     Raises:
         RefusedInputError: If it holds no trained segmenter.
     """
-    model = _open_model(config)
-    found = {section: _read_section(model, section) for section in SECTIONS}
-    return {section: values for section, values in found.items() if values}
+    return stored_settings(_open_model(config), SECTIONS)
 
 
 def take_model(config: PipelineConfig) -> None:
@@ -63,14 +61,6 @@ def _open_model(config: PipelineConfig) -> RunFolder:
     if not model.exists(*_TRAINED):
         raise RefusedInputError(f"{_SETTING}: train_segmenter has not completed on {model.uri}")
     return model
-
-
-def _read_section(run: RunFolder, section: str) -> dict[str, Any]:
-    """Return a section of a run's settings, which a branch may have from its parent; empty if no step has used it."""
-    path = ("settings", f"{section}.json")
-    if run.exists(*path):
-        return dict(run.read_json(*path))
-    return _read_section(run.parent, section) if isinstance(run, BranchFolder) else {}
 
 
 def _require_settings(config: PipelineConfig, model: RunFolder) -> None:

@@ -10,12 +10,11 @@ import SimpleITK as sitk
 from jobs import evaluate, predict, refine_image_labels, train_couinaudnet
 from pipeline.branch_folder import make_branch
 from pipeline.command_line import load_config, parse
-from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.phantom import make_phantom
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_volume_rows
-from pipeline.steps import plain_settings
+from pipeline.steps import made_with, plain_settings
 from pipeline.trained_model import read_model_settings, take_model
 from tests.archive_cases import write_image
 
@@ -51,7 +50,7 @@ def predicted(interrupted_run, ray_cluster, tmp_path_factory):
     given = ["--model", str(trained.folder), "--source", str(archive), "--layout", "msd", "--run", str(root / "run")]
     config = parse(given, base=read_model_settings)
     codes, times = [predict.main(config)], [os.stat(root / "run" / "predictions" / f"{KNOWN}.nii.gz").st_mtime_ns]
-    assert evaluate.main(PipelineConfig(run=config.run)) == 0
+    assert evaluate.main(parse(["--run", config.run], base=made_with("segmenter"))) == 0
     write_ct(archive, made, NEW)
     for folder in ("imagesTr", "labelsTr"):
         (archive / folder / "broken.nii.gz").write_bytes(b"no image")
@@ -85,7 +84,7 @@ def test_a_case_without_a_label_is_not_healthy_and_has_no_reference(predicted):
     volumes = read_volume_rows(RunFolder(config.run))
     facts = {(row.split, row.labeled, row.healthy, row.has_reference, row.couinaud_method) for row in volumes}
     assert facts == {("test", False, False, False, "shape")}
-    assert evaluate.main(PipelineConfig(run=config.run)) == 0
+    assert evaluate.main(parse(["--run", config.run], base=made_with("segmenter"))) == 0
     summary = RunFolder(config.run).read_json("evaluation", "summary.json")["segmenter"]["test"]
     assert (summary["n_cases"], summary["n_tumor_free"], summary["n_without_reference"]) == (0, 0, 2)
 

@@ -4,10 +4,11 @@ from importlib import import_module
 
 import pytest
 
+from pipeline.command_line import parse
 from pipeline.config import PipelineConfig, PixelLabelConfig, SegmenterConfig, SourceConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
-from pipeline.steps import Step, default_settings
+from pipeline.steps import Step, default_settings, made_with
 from pipeline.sweep.config_file import replace_settings
 
 ON_THE_GRID = (
@@ -154,3 +155,17 @@ def test_setting_that_the_folder_does_not_know_was_at_its_default(tmp_path):
     changed = PipelineConfig(run=str(tmp_path), pixel_labels=PixelLabelConfig(radius=2))
     with pytest.raises(RefusedInputError, match=r"made with pixel_labels.radius = 1, now it is 2"):
         Step.begin(changed, "refine_pixel_labels", uses=("pixel_labels",))
+
+
+def test_a_job_that_only_looks_takes_the_settings_of_the_run_folder(tmp_path):
+    config = PipelineConfig(run=str(tmp_path / "run"), seed=3, pixel_labels=PixelLabelConfig(scale=2.0))
+    with Step.begin(config, "refine_pixel_labels", uses=("pixel_labels",)) as step:
+        step.commit(taken=1, given=1)
+    base = made_with("pixel_labels", "segmenter")
+    found = parse(["--run", config.run], base=base)
+    assert (found.seed, found.pixel_labels, found.segmenter) == (3, config.pixel_labels, SegmenterConfig())
+    given = parse(["--run", config.run, "--seed", "4", "--pixel-labels.threshold", "0.3"], base=base)
+    assert (given.seed, given.pixel_labels) == (4, PixelLabelConfig(scale=2.0, threshold=0.3))
+    (tmp_path / "own.toml").write_text("seed = 5\n[pixel_labels]\nscale = 4.0\n")
+    own = parse(["--run", config.run, "--config", str(tmp_path / "own.toml")], base=base)
+    assert (own.seed, own.pixel_labels.scale) == (5, 4.0)
