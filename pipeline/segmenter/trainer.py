@@ -173,7 +173,7 @@ class SegmenterTrainer(nnUNetTrainer):  # type: ignore[misc]
     def save_checkpoint(self, filename: str) -> None:
         """Write a checkpoint by rename, so that a killed process leaves the one before.
 
-        It is for `resume` alone: nnU-Net's tools do not know this trainer, nor the average among its weights.
+        It is for `resume`: nnU-Net's tools do not know this trainer, nor the average among its weights.
         """
         if self.local_rank != 0:
             return
@@ -185,6 +185,8 @@ class SegmenterTrainer(nnUNetTrainer):  # type: ignore[misc]
             "logging": self.logger.get_checkpoint(),
             "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
             "current_epoch": self.current_epoch + 1,
+            "init_args": self.my_init_kwargs,  # as all checkpoints of nnU-Net have these two
+            "trainer_name": type(self).__name__,
         }
         temporary = f"{filename}.tmp"
         torch.save(checkpoint, temporary)
