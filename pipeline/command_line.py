@@ -178,16 +178,24 @@ def load_config(name: str, base: Mapping[str, Any] | None = None) -> PipelineCon
         raise RefusedInputError(f"--config {name}: neither a file nor one of {', '.join(shipped())}")
     try:
         values = tomllib.loads(data.decode())
-        sections = {key: _overlay(part, values[key]) for key, part in (base or {}).items() if key in values}
-        config = build_config(PipelineConfig, {"run": "", **(base or {}), **values, **sections})
+        config = build_config(PipelineConfig, {"run": "", **overlay(base or {}, values)})
     except ValueError as error:
         raise RefusedInputError(f"--config {name}: {error}" if name else str(error)) from error
     return config if "run" in values else dataclasses.replace(config, run=tyro.MISSING)
 
 
-def _overlay(defaults: Any, values: Any) -> Any:
-    """Return a section with its defaults; what is no section stays as it is."""
-    return {**defaults, **values} if isinstance(defaults, Mapping) and isinstance(values, Mapping) else values
+def overlay(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings, and the defaults of those that are not there.
+
+    Example:
+        >>> overlay({"seed": 1, "grid": {"height": 2, "width": 2}}, {"grid": {"width": 3}})
+        {'seed': 1, 'grid': {'height': 2, 'width': 3}}
+    """
+    merged = {**defaults, **values}
+    for key in defaults.keys() & values.keys():
+        if isinstance(defaults[key], Mapping) and isinstance(values[key], Mapping):
+            merged[key] = overlay(defaults[key], values[key])
+    return merged
 
 
 def build_config(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
+from pipeline.command_line import overlay
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.sweep.config_file import replace_settings
@@ -45,22 +46,9 @@ def read_arms() -> dict[str, Arm]:
     for name, values in tomllib.loads(text).items():
         paper = tuple(values.pop("paper", ())) or None
         if like := values.pop("like", ""):
-            values["settings"] = merge_settings(arms[like].settings, values.get("settings", {}))
+            values["settings"] = overlay(arms[like].settings, values.get("settings", {}))
         arms[name] = Arm(name=name, paper=paper, **values)
     return arms
-
-
-def merge_settings(
-    settings: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, Any]]:
-    """Return settings by section with changes.
-
-    Example:
-        >>> merge_settings({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}, "b": {"z": 4}})
-        {'a': {'x': 1, 'y': 3}, 'b': {'z': 4}}
-    """
-    sections = dict.fromkeys([*settings, *changes])
-    return {section: {**settings.get(section, {}), **changes.get(section, {})} for section in sections}
 
 
 def choose_arms(arms: Mapping[str, Arm], names: Sequence[str]) -> list[Arm]:

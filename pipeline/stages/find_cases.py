@@ -69,8 +69,10 @@ def _find_in_archive(run: RunFolder, config: PipelineConfig, remove: Callable[[R
     labels, splits = _read_labels(config.source)
     inventory = take_inventory(config.source)
     placed = match_labels(splits, inventory, key)
-    labeled = add_splits(match_labels(labels, inventory, key), placed)
-    matches = match_all(inventory) if config.source.takes_all else labeled
+    if config.source.takes_all:
+        matches = match_all(inventory)
+    else:
+        matches = add_splits(match_labels(labels, inventory, key), placed)
     candidates, identifiers = examine(matches, inventory, config.source, key)
     selection = select(matches, candidates, inventory, key, masks_required=not config.source.liver_network)
     if config.source.reidentification:

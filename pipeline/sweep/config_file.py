@@ -7,10 +7,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.command_line import build_config
+from pipeline.command_line import build_config, overlay
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
+from pipeline.steps import stored_settings
 from pipeline.sweep.points import Settings
 
 
@@ -25,10 +26,8 @@ def recall_settings(run: RunFolder, config: PipelineConfig, keep: Sequence[str] 
     Raises:
         RefusedInputError: If the run folder holds a setting that this version does not know; both are quoted.
     """
-    values = dataclasses.asdict(config)
-    for name in run.names("settings"):
-        section, pinned = name.removesuffix(".json"), run.read_json("settings", name)
-        values[section] = {**values[section], **pinned} if isinstance(pinned, dict) else pinned
+    sections = [name.removesuffix(".json") for name in run.names("settings")]
+    values = overlay(dataclasses.asdict(config), stored_settings(run, sections))
     for key in keep:
         section, name = key.split(".")
         values[section] = {**values[section], name: getattr(getattr(config, section), name)}
