@@ -170,6 +170,9 @@ class SegmenterConfig:
     """Share of CouinaudNet's probability, seen in the whole liver, in the mean with the segmenter's."""
     lesion_peak: float = 0.0
     """Probability that a lesion reaches somewhere; connected findings that do not are no tumor."""
+    lesion_agreement: float = 0.0
+    """Probability that each network asked, the segmenter and CouinaudNet by its share, reaches at one and the same
+    place of a lesion; connected findings without such a place are no tumor."""
     lesion_relative_hu: float = -1000.0
     """A lesion whose mean is darker than the liver's median by more than this may be fat."""
     lesion_hu: float = 1000.0
@@ -196,7 +199,8 @@ class SegmenterConfig:
         actors = self.prediction_actors
         require(actors >= 0, f"segmenter.prediction_actors: not negative, got {actors}")
         require(0 < self.threshold < 1, f"segmenter.threshold: in (0, 1), got {self.threshold}")
-        require(0 <= self.lesion_peak <= 1, f"segmenter.lesion_peak: in [0, 1], got {self.lesion_peak}")
+        for name in ("lesion_peak", "lesion_agreement"):
+            require(0 <= getattr(self, name) <= 1, f"segmenter.{name}: in [0, 1], got {getattr(self, name)}")
         for name in ("synthetic_copies", "context_slices", "smoothing_mm"):
             require(getattr(self, name) >= 0, f"segmenter.{name}: not negative, got {getattr(self, name)}")
         require(

@@ -53,6 +53,16 @@ def test_a_lesion_stays_that_reaches_the_peak_and_is_above_fat_on_the_mean():
     np.testing.assert_array_equal(combine_probabilities(probability, None, above_fat_hu, slices, config), expected)
 
 
+def test_a_lesion_stays_that_both_networks_see_at_one_place():
+    config = SegmenterConfig(lesion_agreement=0.6, couinaudnet_share=0.5, threshold=0.4)
+    segmented = np.float32([[[1.0, 0.7, 0, 1.0, 0.5, 0, 0.9, 0.1, 0]], [[0, 0, 0, 0, 0, 0, 0, 0, 0]]])
+    spotted = np.float32([[[0.1, 0.7, 0, 0.5, 0.9, 0, 0.1, 0.9, 0]], [[0, 0, 0, 0, 0, 0, 0, 0.9, 0]]])
+    expected = np.float32([[[0.55, 0.7, 0, 0, 0, 0, 0, 0, 0]], np.zeros((1, 9))])
+    slices, flat = slices_of(segmented.shape), np.zeros_like(segmented)
+    np.testing.assert_allclose(combine_probabilities(segmented, spotted, flat, slices, config), expected, atol=1e-6)
+    np.testing.assert_array_equal(combine_probabilities(segmented, None, flat, slices, config), segmented)
+
+
 def test_without_limits_every_lesion_stays_and_none_is_no_error():
     nothing = np.zeros((2, 3, 4), np.float32)
     np.testing.assert_array_equal(

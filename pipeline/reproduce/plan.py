@@ -44,7 +44,7 @@ RESULT_STEP = "write_result"
 ARM_STEPS = ("predict_segmentation", RESULT_STEP)
 PREDICTION_SETTINGS = (
     *("mirroring", "smoothing_mm", "couinaudnet_share", "fill_holes", "threshold"),
-    *("lesion_peak", "lesion_relative_hu", "lesion_hu"),
+    *("lesion_peak", "lesion_agreement", "lesion_relative_hu", "lesion_hu"),
 )
 """Settings of the segmenter that its training does not look at."""
 _COHORT_SECTIONS = ("grid", "couinaud")

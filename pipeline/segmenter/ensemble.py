@@ -2,7 +2,7 @@
 
 The two networks fail in different ways. CouinaudNet has seen synthetic tumors of all kinds but no real one: it misses
 little and finds too much. The segmenter has seen the real tumors that the pseudo masks hold, and misses other kinds.
-In their mean a lesion is outlined where either sees it, and counts as one where both agree in a part of it.
+In their mean a lesion is outlined where either sees it, and it counts as one if both see it at one place.
 """
 
 from __future__ import annotations
@@ -71,13 +71,14 @@ def combine_probabilities(
 ) -> Float32Array:
     """Return the tumor probability that is thresholded.
 
-    With p the mean of both, smoothed along z: voxels with p >= `threshold` that share corners are a lesion, along with
-    what it encloses on a slice. One stays if its highest p reaches `lesion_peak` and its mean of `above_fat_hu` 0: the
-    core of a tumor may be as dark as the partial volume of fat, but not the whole of it.
+    With both smoothed along z, p their mean and q the lower of them: voxels with p >= `threshold` that share corners
+    are a lesion, along with what it encloses on a slice. One stays if its highest p reaches `lesion_peak`, its highest
+    q `lesion_agreement`, and its mean of `above_fat_hu` 0: the core of a tumor may be as dark as the partial volume of
+    fat, but not the whole of it.
 
     Args:
         segmented: The segmenter's, shape (n, H, W).
-        spotted: CouinaudNet's, same shape; None without one.
+        spotted: CouinaudNet's, same shape; None without one: then p and q are the segmenter's.
         above_fat_hu: As `subtract_fat` gives it, same shape.
         slices: The volume.
         config: `couinaudnet_share` of the mean, `smoothing_mm`, `fill_holes`, and what a lesion must reach.
@@ -86,34 +87,39 @@ def combine_probabilities(
         float32, shape (n, H, W): p, but in what is filled `ABOVE_THRESHOLD` times the threshold, at most 1, and in
         lesions that do not stay 0.
     """
-    share = np.float32(config.couinaudnet_share)
-    mean = segmented if spotted is None else (1 - share) * segmented + share * spotted
+    probability = lower = smooth_across_slices(segmented, slices, config.smoothing_mm)
+    if spotted is not None:
+        share = np.float32(config.couinaudnet_share)
+        spotted = smooth_across_slices(spotted, slices, config.smoothing_mm)
+        lower = np.minimum(probability, spotted)
+        probability = (1 - share) * probability + share * spotted
     del segmented, spotted  # of a long volume half a gigabyte each
-    probability = smooth_across_slices(mean, slices, config.smoothing_mm)
     found = probability >= config.threshold
     if config.fill_holes:
         filled = fill_holes(found, slices.liver_mask) & ~found
         probability = np.where(filled, np.float32(min(1.0, config.threshold * ABOVE_THRESHOLD)), probability)
         found |= filled
-    dropped = found & ~select_lesions(found, probability, above_fat_hu, slices.slice_index, config)
+    dropped = found & ~select_lesions(found, probability, lower, above_fat_hu, slices.slice_index, config)
     return np.where(dropped, np.float32(0), probability)
 
 
 def select_lesions(
     found: BoolArray,
     probability: Float32Array,
+    lower: Float32Array,
     above_fat_hu: Float32Array,
     slice_index: Int32Array,
     config: SegmenterConfig,
 ) -> BoolArray:
-    """Return the lesions that reach `lesion_peak` somewhere and are above fat on the mean.
+    """Return the lesions that reach `lesion_peak` and `lesion_agreement` somewhere and are above fat on the mean.
 
     Args:
         found: All lesions, shape (n, H, W).
         probability: Tumor probability, same shape.
+        lower: The lower of both networks', same shape.
         above_fat_hu: As `subtract_fat` gives it, same shape.
         slice_index: Ascending z indices, shape (n,), n >= 1; slices that are not next to each other share no lesion.
-        config: `lesion_peak`.
+        config: `lesion_peak`, `lesion_agreement`.
 
     Returns:
         Same shape.
@@ -123,8 +129,8 @@ def select_lesions(
     lesions, count = ndimage.label(fill_gaps(found, slice_index), TOUCHING)
     lesions = lesions[slice_index - slice_index[0]]
     numbers = np.arange(1, count + 1)
-    peak = ndimage.maximum(probability, lesions, numbers)
-    mean_above_fat = ndimage.mean(above_fat_hu, lesions, numbers)
-    stays = (np.asarray(peak) >= config.lesion_peak) & (np.asarray(mean_above_fat) >= 0)
+    peak, agreement = (np.asarray(ndimage.maximum(p, lesions, numbers)) for p in (probability, lower))
+    mean_above_fat = np.asarray(ndimage.mean(above_fat_hu, lesions, numbers))
+    stays = (peak >= config.lesion_peak) & (agreement >= config.lesion_agreement) & (mean_above_fat >= 0)
     selected: BoolArray = np.append(False, stays)[lesions]
     return selected
