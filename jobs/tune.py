@@ -52,6 +52,7 @@ def tune_synthesis(config: PipelineConfig) -> int:
         from pipeline.stages.session import ray_session
         from pipeline.stages.tune_synthesis import sweep_synthesis
         from pipeline.stages.tuning import check_search
+        from pipeline.sweep.combinations import narrow_space
         from pipeline.sweep.config_file import recall_settings
         from pipeline.sweep.files import select_volumes, settle_split, write_synthesis_sweep
         from pipeline.sweep.points import EPOCHS, pick_best
@@ -61,8 +62,10 @@ def tune_synthesis(config: PipelineConfig) -> int:
         tuned, made = config.tune, recall_settings(step.run, config, keep=("couinaudnet.epochs",))
         check_search(tuned)
         volumes = select_volumes(step.run, tuned)
+        space, left_out = narrow_space(made, SPACE, tuned.search)
+        print("".join(f"{line}\n" for line in left_out), end="")
         with ray_session(config.ray, step.run):
-            points = sweep_synthesis(step.run, made, SPACE, volumes)
+            points = sweep_synthesis(step.run, made, space, volumes)
         longest = max(point.figures[EPOCHS] for point in points)
         best = pick_best([point for point in points if point.figures[EPOCHS] == longest], tuned.objective)
         about = {**vars(tuned), "points": len(points), "volumes": len(volumes)}

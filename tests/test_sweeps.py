@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 
 from pipeline.command_line import load_config, shipped
 from pipeline.config import CouinaudNetConfig, PipelineConfig, PixelLabelConfig, SourceConfig
+from pipeline.errors import RefusedInputError
 from pipeline.metrics import count_masks, dice_global, dice_per_case
 from pipeline.run_folder import RunFolder
 from pipeline.steps import Step
+from pipeline.sweep.combinations import narrow_space
 from pipeline.sweep.config_file import recall_settings, replace_settings, to_toml
 from pipeline.sweep.picture import draw_surface
 from pipeline.sweep.points import (
@@ -38,7 +40,7 @@ from pipeline.sweep.points import (
 from pipeline.sweep.stability import score_levels, score_masks, sum_probability, sum_stability
 from pipeline.sweep.statistics import refined_levels
 from tests.test_refinement_statistics import draw_case, make_statistics, refine_masks
-from tune_spaces import label_refinement
+from tune_spaces import label_refinement, synthesis
 
 TAUS, SCALES = (0.1, 0.5, 0.9), (1.0, 2.0, 5.0, 12.0)
 
@@ -268,6 +270,51 @@ def test_settings_of_a_run_folder_come_before_those_of_the_job(tmp_path):
     assert recalled == dataclasses.replace(made, couinaudnet=CouinaudNetConfig(num_workers=2))
     kept = recall_settings(RunFolder(now.run), now, keep=[SCALE])
     assert kept.pixel_labels == PixelLabelConfig(scale=5.0)
+
+
+STYLES = Choice(("superpixel", "textured"))
+
+
+@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("search", ["grid", "random", "optuna"])
+def test_shipped_space_goes_with_every_shipped_configuration(name, search):
+    config = dataclasses.replace(load_config(name), run="r")
+    space, lines = narrow_space(config, synthesis.SPACE, search)
+    if name == "standard":
+        assert lines == [
+            "synthesis.style superpixel: couinaudnet.context_slices: 1 needs tumors that go on along z (synthesis.style"
+            " textured), got superpixel; it is left out"
+        ]
+        assert space == {**synthesis.SPACE, "synthesis.style": Choice(("textured",))}
+    else:
+        assert (space, lines) == (synthesis.SPACE, [])
+    for point in grid_points(space):
+        replace_settings(config, point)
+
+
+def test_value_that_goes_with_some_point_stays():
+    """The run's largest radius, 35 mm, is below 40 mm; those of the space are not, or not all."""
+    space = {
+        "synthesis.minimum_radius_mm": LogUniform(2, 80, grid=(40.0, 80.0)),
+        "synthesis.maximum_radius_mm": LogUniform(30, 60, grid=(30.0, 60.0, 70.0)),
+    }
+    left = {name: values.grid for name, values in narrow_space(PipelineConfig(run="r"), space, "grid")[0].items()}
+    assert list(left.values()) == [(40.0,), (60.0, 70.0)]
+    with pytest.raises(RefusedInputError, match=r"minimum_radius_mm 80, synthesis.maximum_radius_mm 30: synthesis.min"):
+        narrow_space(PipelineConfig(run="r"), space, "random")
+
+
+def test_values_of_a_space_that_exclude_each_other_are_refused():
+    space = {"synthesis.style": STYLES, "couinaudnet.context_slices": Choice((0, 1))}
+    with pytest.raises(RefusedInputError, match=r"not go together: synthesis.style superpixel, .*context_slices 1: "):
+        narrow_space(PipelineConfig(run="r"), space, "grid")
+
+
+def test_space_with_one_point_left_is_refused():
+    config = dataclasses.replace(load_config("standard"), run="r")
+    for values in (STYLES, Choice(("superpixel",))):
+        with pytest.raises(RefusedInputError, match=r"nothing is left to compare: synthesis.style superpixel: "):
+            narrow_space(config, {"synthesis.style": values}, "grid")
 
 
 def test_spaces_need_no_ray():

@@ -3,6 +3,8 @@
 import io
 import json
 import math
+import uuid
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,16 +14,18 @@ from jobs import tune
 from pipeline.branch_folder import BranchFolder
 from pipeline.command_line import load_config
 from pipeline.config import PipelineConfig, PixelLabelConfig
+from pipeline.errors import RefusedInputError
 from pipeline.masks import read_volume_slices
 from pipeline.metrics import MaskCounts
 from pipeline.refinement.volume_refinement import refine_volume
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, references_schema
 from pipeline.slabs import read_volume_rows, slab_name
+from pipeline.stages import tune_synthesis
 from pipeline.stages.tune_synthesis import measure_length, read_settings, training_lengths
 from pipeline.sweep.config_file import replace_settings
 from pipeline.sweep.mask_scores import MaskScore, score_cohort
-from pipeline.sweep.points import Choice, Uniform, grid_points
+from pipeline.sweep.points import Choice, LogUniform, Uniform, grid_points
 from tests.couinaudnet_cases import HEIGHT, SLAB, WIDTH, draw_couinaud_map, tiny_config, write_case
 from tests.test_sweeps import plain_stability
 from tune_spaces import synthesis
@@ -134,3 +138,50 @@ def test_trial_is_one_training_whose_masks_are_made_and_measured_as_the_run_does
     progress = [((epochs - 1) + (steps - 1) / steps) / 2 for epochs in (1, 2)]  # of the whole length at both ends
     rates = [peak * (1 + math.cos(math.pi * share)) / 2 for share in progress]
     assert [read_rate(branch, epochs) for epochs in (1, 2)] == pytest.approx(rates)
+
+
+def fail_first(settings, parent, config, volume_ids):
+    """A trial without its training, which leaves a mark; the first one fails."""
+    from ray import tune as ray_tune
+
+    tuned, broken = replace_settings(config, settings), Path(parent, "broken")
+    Path(parent, f"{uuid.uuid4().hex}.mark").touch()
+    if broken.exists():
+        broken.unlink()
+        raise OSError("no luck")
+    ray_tune.report({"stability": tuned.image_labels.minimum_area_mm2, "epochs": tuned.couinaudnet.epochs})
+
+
+@pytest.mark.parametrize(
+    "search", ["grid", *(pytest.param(search, marks=pytest.mark.faults) for search in ("random", "optuna"))]
+)
+def test_sweep_leaves_out_a_style_that_the_run_cannot_have_and_is_taken_up(
+    ray_cluster, tmp_path, monkeypatch, capsys, search
+):
+    settings = {"tune.space": "synthesis", "tune.search": search, "tune.samples": 2, "tune.objective": "stability"}
+    config = replace_settings(tiny_config(tmp_path, context_slices=1), settings)
+    run = RunFolder(config.run)
+    write_case(run, "sick", segments=(5,))
+    run.write_json({"quarantined": {}}, "reports", "ingest.json")
+    run.touch("broken")
+    area, style = "image_labels.minimum_area_mm2", "synthesis.style"
+    space = {area: LogUniform(5.0, 50.0, grid=(5.0, 50.0)), style: Choice(("superpixel", "textured"))}
+    monkeypatch.setattr(synthesis, "SPACE", space)
+    monkeypatch.setattr(tune_synthesis, "train_and_measure", fail_first)
+    with pytest.raises(RuntimeError, match="1 of 2 trials failed"):
+        tune.main(config)
+    assert capsys.readouterr().out.startswith("synthesis.style superpixel: couinaudnet.context_slices: 1 needs ")
+    assert tune.main(config) == 0
+    assert len(list(tmp_path.glob("*.mark"))) == 3
+    points = run.read_json("tune", "synthesis", "points.json")
+    assert [point[style] for point in points] == ["textured"] * 2
+    assert load_config(run.path("tune", "synthesis", "best.toml")).image_labels.minimum_area_mm2 == points[-1][area]
+
+
+def test_sweep_with_nothing_to_compare_is_refused(tmp_path, monkeypatch):
+    config = replace_settings(tiny_config(tmp_path, context_slices=1), {"tune.space": "synthesis"})
+    write_case(RunFolder(config.run), "sick", segments=(5,))
+    RunFolder(config.run).write_json({"quarantined": {}}, "reports", "ingest.json")
+    monkeypatch.setattr(synthesis, "SPACE", {"synthesis.style": Choice(("superpixel", "textured"))})
+    with pytest.raises(RefusedInputError, match=r"nothing is left to compare: synthesis.style superpixel: "):
+        tune.main(config)
