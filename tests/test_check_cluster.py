@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import pipeline
 from jobs import check_cluster as job
 from pipeline.cluster.check import Access, NodeFacts, describe_versions, find_open_doors, find_problems, format_nodes
 from pipeline.cluster.storage_probe import StorageProbe
@@ -69,6 +71,18 @@ def test_89_two_nodes_are_as_they_should_be_but_for_their_open_door(seen):
 def test_problem_names_node_and_both_sides(changes, problem):
     found = find_problems([replace(NODE, **changes)], VERSIONS)
     assert found == ([f"worker [10.0.0.2] {problem}"] if problem else [])
+
+
+@pytest.mark.parametrize("file", ["steps.py", "stages/ingest.py", "couinaud/weights/new.safetensors"])
+def test_change_of_any_code_or_weights_changes_the_version(tmp_path, monkeypatch, file):
+    copy = Path(shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline"))
+    monkeypatch.setattr(pipeline, "__file__", str(copy / "__init__.py"))
+    (copy / "steps.pyc").touch()
+    before = describe_versions()
+    with (copy / file).open("ab") as code:
+        code.write(b"\n")
+    after = describe_versions()
+    assert [name for name in before if before[name] != after[name]] == ["pipeline"]
 
 
 def test_89_door_is_open_unless_a_token_is_asked_for():

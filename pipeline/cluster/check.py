@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pipeline
 from pipeline.steps import package_versions
 from pipeline.text_table import align
 
@@ -15,6 +16,8 @@ CLOCK_LIMIT_S = 5.0
 RUN_FREE_GB = 1.0
 TEMP_FREE_SHARE = 0.05
 """Ray spills no objects to a disk that is fuller, and its tasks fail."""
+_SHAPING = (".py", ".toml", ".safetensors")
+"""Files of this package by which results are made: code, configurations and shipped weights."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,9 @@ class Access:
 
 
 def describe_versions() -> dict[str, str]:
-    """Return the versions of all that shapes results, and a hash of this package's own code."""
-    content = hashlib.sha256()
-    package = Path(__file__).parent
-    for path in sorted(package.rglob("*.py")):
+    """Return the versions of all that shapes results, and a hash of `pipeline`: of this project, all that nodes run."""
+    content, package = hashlib.sha256(), Path(pipeline.__file__).parent
+    for path in sorted(path for path in package.rglob("*") if path.suffix in _SHAPING):
         content.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return {**package_versions(), "pipeline": content.hexdigest()[:12], "machine": platform.machine()}
 
