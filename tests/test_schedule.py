@@ -63,8 +63,8 @@ def test_table_names_hours_and_bottleneck(alike):
     assert "2.00 h, a setting" in text
 
 
-def finish_step(run, step, seconds):
-    run.write_json({"seconds": seconds, "machine": {"cpus": 2}}, "reports", f"{step}.json")
+def finish_step(run, step, seconds, **settings):
+    run.write_json({"seconds": seconds, "machine": {"cpus": 2}, "settings": settings}, "reports", f"{step}.json")
 
 
 def test_costs_are_the_runs_own(tmp_path):
@@ -80,6 +80,24 @@ def test_costs_are_the_runs_own(tmp_path):
     references = sum(path.stat().st_size for path in (tmp_path / "references").rglob("*.parquet"))
     assert cost.cpu_seconds == pytest.approx(10.0 / depth)
     assert cost.megabytes == pytest.approx((written + references) / 1e6 / depth + 0.53)
+
+
+@pytest.mark.parametrize(
+    ("enabled", "method", "of_slices"), [(True, "lesions", 1), (True, "continuity", 0), (False, "lesions", 0)]
+)
+def test_bytes_are_those_of_all_tables_that_a_step_opens(tmp_path, enabled, method, of_slices):
+    run = RunFolder(str(tmp_path))
+    depth = write_case(run, "a").native_shape[0]
+    settings = {"pixel_labels": {"enabled": enabled, "method": method}}
+    for step in ("ingest", "refine_pixel_labels", "evaluate"):
+        finish_step(run, step, 1.0, **settings)
+    tables = ("slices", "image_labels", "probabilities", "pseudo_labels", "predictions", "references", "evaluation")
+    for place, table in enumerate(tables):
+        run.remove(table)
+        run.write_bytes(b"0" * 10**place, table, "a", "file")
+    costs = {cost.step: round(cost.megabytes * depth * 1e6) for cost in measure_steps(run, SMALL)}
+    assert costs["refine_pixel_labels"] == 1110 + of_slices
+    assert costs["evaluate"] == 1111110
 
 
 @pytest.mark.parametrize("options", ["", "?x=1"])

@@ -17,7 +17,7 @@ import heapq
 import statistics
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -37,11 +37,12 @@ _FLOWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ingest": ((), ("slices", "references", "volumes")),
     "refine_image_labels": (("slices",), ("image_labels",)),
     "predict_tumors": (("slices", "image_labels"), ("probabilities",)),
-    "refine_pixel_labels": (("probabilities",), ("pseudo_labels",)),
+    "refine_pixel_labels": (("image_labels", "probabilities"), ("pseudo_labels",)),
     "predict_segmentation": (("slices",), ("predictions",)),
-    "evaluate": (("predictions", "references"), ("evaluation",)),
+    "evaluate": (("predictions", "references", "image_labels", "probabilities", "pseudo_labels"), ("evaluation",)),
 }
-"""Tables that each step over cases reads, beside the archive, and writes."""
+"""Tables that each step over cases reads, beside the archive, and writes. They count whole, though some steps need only
+some of their volumes or columns."""
 _POOLS = ("predict_tumors", "predict_segmentation")
 TRAININGS = ("train_couinaudnet", "train_segmenter")
 """Their length is a setting: an archive that is larger does not make them longer."""
@@ -108,16 +109,24 @@ def measure_steps(run: RunFolder, config: ScheduleConfig) -> list[StepCost]:
     """
     slices = sum(row.native_shape[0] for row in read_volume_rows(run))
     costs = []
-    for step, (reads, writes) in _FLOWS.items():
+    for step in _FLOWS:
         if slices and run.exists("reports", f"{step}.json"):
             report = run.read_json("reports", f"{step}.json")
-            megabytes = sum(_megabytes(run, table) for table in (*reads, *writes)) / slices
+            megabytes = sum(_megabytes(run, table) for table in _find_tables(step, report["settings"])) / slices
             source = config.source_mb_per_slice if step == "ingest" else 0.0
             cpus = max(1, report["machine"]["cpus"] - (step in _POOLS))
             costs.append(StepCost(step, report["seconds"] * cpus / slices, megabytes + source))
     if not costs:
         raise RefusedInputError(f"{run.uri}: a run to extrapolate has at least ingested its cases, this has not")
     return costs
+
+
+def _find_tables(step: str, settings: Mapping[str, Any]) -> list[str]:
+    """Return the tables that a step read and wrote, by the settings in its report."""
+    reads, writes = _FLOWS[step]
+    labels = settings.get("pixel_labels", {})
+    by_lesion = step == "refine_pixel_labels" and labels.get("enabled") and labels.get("method") == "lesions"
+    return [*reads, *writes, *["slices"] * bool(by_lesion)]
 
 
 def measure_trainings(run: RunFolder) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 Ray Data splits and merges blocks at will, so a window over neighboring rows of a block would be silently wrong. Here
 a row names consecutive slabs of one volume, and the stage reads the slices within the window on both sides: right for
-every block layout, and bounded in memory by the slab length whatever the volume's depth.
+every block layout, and bounded in memory by the slab length whatever the volume's depth. The method `lesions` looks at
+a volume in 3-D: there a row names all of its slabs, and a task holds the whole volume.
 """
 
 from __future__ import annotations
