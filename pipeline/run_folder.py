@@ -15,6 +15,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
@@ -126,6 +127,18 @@ class RunFolder:
         return sorted(
             info.base_name for info in self.filesystem.get_file_info(selector) if ".tmp-" not in info.base_name
         )
+
+    @steadily
+    def last_written(self, *parts: str, recursive: bool = False) -> datetime | None:
+        """Return when a member of a folder was last written, in UTC; None if there is none whose time is known.
+
+        Args:
+            parts: The folder.
+            recursive: Look at all that is below it, not at its own members alone.
+        """
+        selector = fs.FileSelector(self.path(*parts), allow_not_found=True, recursive=recursive)
+        times = [info.mtime_ns for info in self.filesystem.get_file_info(selector) if info.mtime_ns]
+        return datetime.fromtimestamp(max(times) / 1e9, UTC) if times else None
 
     @steadily
     def remove(self, *parts: str) -> None:

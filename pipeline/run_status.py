@@ -1,7 +1,7 @@
 """How far a run is, from its folder alone: what is done, begun, set aside and left.
 
 A step that is done has a report. Of one that is begun, its outputs are counted: volumes, slabs or epochs, of as many as
-the steps before it have made.
+the steps before it have made. Steps that the run does not take are left out.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
-
-from pyarrow import fs
 
 from pipeline.archive.quarantine import Rejection, read_rejections
 from pipeline.branch_folder import open_run_folder
@@ -21,6 +19,7 @@ from pipeline.run_folder import RunFolder
 from pipeline.run_lock import Claim, read_claims
 from pipeline.slabs import VolumeRow, read_volume_rows
 from pipeline.text_table import align
+from pipeline.trained_model import RECORD
 from pipeline.training_history import COUINAUDNET, SEGMENTER, read_history
 
 REJECTIONS_SHOWN = 20
@@ -55,7 +54,7 @@ class RunStatus:
     """How far a run is.
 
     Args:
-        steps: The method's steps in their order.
+        steps: The method's steps that the run takes, in their order.
         rejections: Cases that were set aside, in the order of their ids.
         running: The jobs that run, commonly one or none, and when each last gave a sign of life.
     """
@@ -68,11 +67,6 @@ class RunStatus:
     def quarantined(self) -> dict[str, int]:
         """How many cases were set aside, by reason code."""
         return dict(sorted(Counter(item.code for item in self.rejections).items()))
-
-    @property
-    def complete(self) -> bool:
-        """Whether every step is done."""
-        return all(step.state == "done" for step in self.steps)
 
 
 @dataclass(frozen=True)
@@ -98,8 +92,9 @@ def read_status(uri: str) -> RunStatus:
     if not run.exists("settings"):
         raise RefusedInputError(f"{uri}: no run has begun in this folder")
     volumes = read_volume_rows(run)
-    steps = tuple(_read_step(run, volumes, step, output) for step, output in _OUTPUTS.items())
-    return RunStatus(steps, read_rejections(run), tuple(read_claims(run).values()))
+    names = _WITH_MODEL if run.exists(RECORD) else _OUTPUTS
+    steps = [_read_step(run, volumes, name, _OUTPUTS[name]) for name in names]
+    return RunStatus(_find_taken(steps), read_rejections(run), tuple(read_claims(run).values()))
 
 
 def format_status(status: RunStatus, now: datetime) -> str:
@@ -148,21 +143,20 @@ def _format_age(seconds: float) -> str:
     return f"{seconds / 60:.0f} min ago" if seconds < 6000 else f"{seconds / 3600:.1f} h ago"
 
 
+def _find_taken(steps: Sequence[StepStatus]) -> tuple[StepStatus, ...]:
+    """Return the steps without those passed over: not begun although a later one is, as it does not need them."""
+    last = max((place for place, step in enumerate(steps) if step.state != "to do"), default=-1)
+    return tuple(step for place, step in enumerate(steps) if step.state != "to do" or place > last)
+
+
 def _read_step(run: RunFolder, volumes: list[VolumeRow], step: str, output: _Output) -> StepStatus:
     """Read how far one step is."""
-    finished, written = output.count(run), _last_written(run, output.folder)
+    finished, written = output.count(run), run.last_written(output.folder)
     if run.exists("reports", f"{step}.json"):
         report = run.read_json("reports", f"{step}.json")
         return StepStatus(step, "done", finished, finished, output.unit, report["seconds"], written)
     state = "begun" if finished or run.names(output.folder) else "to do"
     return StepStatus(step, state, finished, output.expect(run, volumes), output.unit, None, written)
-
-
-def _last_written(run: RunFolder, folder: str) -> datetime | None:
-    """Return when anything in a folder was last written; of tables with a folder per volume the newest of those."""
-    found = run.filesystem.get_file_info(fs.FileSelector(run.path(folder), allow_not_found=True))
-    times = [info.mtime_ns for info in found if info.mtime_ns]
-    return datetime.fromtimestamp(max(times) / 1e9, UTC) if times else None
 
 
 def _count_names(folder: str) -> Callable[[RunFolder], int]:
@@ -217,3 +211,5 @@ _OUTPUTS = {
     ),
     "evaluate": _Output("evaluation", "files", _count_names("evaluation"), lambda run, volumes: 4),
 }
+_WITH_MODEL = ("ingest", "predict_segmentation", "evaluate")
+"""Steps of a run folder whose segmenter another one has trained."""

@@ -13,6 +13,7 @@ from pipeline.command_line import load_config, parse
 from pipeline.errors import RefusedInputError
 from pipeline.phantom import make_phantom
 from pipeline.run_folder import RunFolder
+from pipeline.run_status import read_status
 from pipeline.slabs import read_volume_rows
 from pipeline.steps import made_with, plain_settings
 from pipeline.trained_model import read_model_settings, take_model
@@ -77,6 +78,12 @@ def test_what_is_new_is_predicted_and_a_bad_case_set_aside(predicted):
     assert run.names("quarantine") == ["broken.parquet"]
     report = run.read_json("reports", "predict_segmentation.json")
     assert (report["taken"], report["given"]) == (2, 2)
+
+
+def test_status_is_of_the_steps_that_prediction_takes(predicted):
+    steps = read_status(predicted[0].run).steps
+    assert [step.step for step in steps] == ["ingest", "predict_segmentation", "evaluate"]
+    assert [step.state for step in steps[:2]] == ["done"] * 2
 
 
 def test_a_case_without_a_label_is_not_healthy_and_has_no_reference(predicted):

@@ -10,7 +10,7 @@ from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 from pipeline.run_status import RunStatus, StepStatus, format_status, read_status
-from pipeline.training_history import COUINAUDNET, write_history
+from pipeline.training_history import COUINAUDNET, SEGMENTER, write_history
 
 from .couinaudnet_cases import write_case
 
@@ -40,7 +40,6 @@ def test_done_begun_and_to_do_are_told_apart(run):
     assert (steps["train_couinaudnet"].finished, steps["train_couinaudnet"].expected) == (2, 8)
     assert abs(steps["train_couinaudnet"].written - datetime.now(UTC)) < timedelta(minutes=10)
     assert read_status(run.uri).quarantined == {"MASK_SHAPE": 1}
-    assert not read_status(run.uri).complete
 
 
 def test_what_is_left_follows_from_the_volumes(run):
@@ -48,6 +47,29 @@ def test_what_is_left_follows_from_the_volumes(run):
     assert expected["predict_tumors"] == expected["refine_pixel_labels"] == expected["predict_segmentation"] == 1
     run.remove("reports", "ingest.json")
     assert by_name(run)["predict_segmentation"].expected is None
+
+
+def test_steps_that_the_run_passed_over_are_left_out(run):
+    """A segmenter that learns reference masks needs no pseudo labels, and so no CouinaudNet."""
+    assert list(by_name(run)) == [
+        *("ingest", "refine_image_labels", "train_couinaudnet", "predict_tumors", "refine_pixel_labels"),
+        *("train_segmenter", "predict_segmentation", "evaluate"),
+    ]
+    write_history(run, SEGMENTER, [{"epoch": 0}])
+    assert list(by_name(run)) == [
+        *("ingest", "refine_image_labels", "train_couinaudnet"),
+        *("train_segmenter", "predict_segmentation", "evaluate"),
+    ]
+    for table in ("image_labels", "couinaudnet"):
+        run.remove(table)
+    run.remove("reports", "refine_image_labels.json")
+    assert list(by_name(run)) == ["ingest", "train_segmenter", "predict_segmentation", "evaluate"]
+
+
+def test_run_that_has_made_nothing_has_all_steps_before_it(tmp_path):
+    RunFolder(str(tmp_path)).write_json({}, "settings", "source.json")
+    assert {step.state for step in read_status(str(tmp_path)).steps} == {"to do"}
+    assert len(read_status(str(tmp_path)).steps) == 8
 
 
 def test_table_says_when_a_step_last_wrote():
