@@ -8,7 +8,10 @@ from pipeline.steps import EXIT_DONE, EXIT_FAILED
 
 
 def main(config: PipelineConfig) -> int:
-    """Ask every node and print what it says; write `check_cluster.json` into the run folder."""
+    """Ask every node and print what it says; write `check_cluster.json` into the run folder.
+
+    While nodes are asked, they and this job exchange words in a folder `probe-*` there.
+    """
     from dataclasses import asdict
     from datetime import UTC, datetime
 

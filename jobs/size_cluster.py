@@ -8,7 +8,10 @@ from pipeline.steps import EXIT_DONE
 
 
 def main(config: PipelineConfig) -> int:
-    """Measure what the run cost, simulate `schedule`, print a table and write `size_cluster.json`."""
+    """Measure what the run cost, simulate `schedule`, print a table and write `size_cluster.json` into the run folder.
+
+    While it measures, there is a folder `rows-*` with rows that are written to be timed.
+    """
     from dataclasses import asdict
 
     from pipeline.branch_folder import open_run_folder

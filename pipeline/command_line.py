@@ -44,7 +44,8 @@ def run_job(
     Args:
         main: The job.
         arguments: Command line; `sys.argv[1:]` if None.
-        writes: Whether the job changes the run; one that only looks may look while another runs.
+        writes: Whether the job changes what other jobs read; one that does not may run while another does, though it
+            may leave a file of findings, and folders of its own while it lasts.
         sections: Config sections that the job reads, which `--help` explains; it takes all others, too.
         base: As in `parse`.
     """

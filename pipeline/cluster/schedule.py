@@ -25,6 +25,7 @@ import numpy as np
 from pyarrow import fs
 
 from pipeline.cluster.blocks import BLOCKS_PER_CPU, count_blocks
+from pipeline.cluster.scratch import ROWS, sweep_scratch
 from pipeline.config import ScheduleConfig
 from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
@@ -136,8 +137,12 @@ def measure_trainings(run: RunFolder) -> dict[str, float]:
 
 
 def measure_rows(run: RunFolder) -> tuple[float, float]:
-    """Return seconds to read and to commit the row of one volume, on the storage of the run folder: medians."""
-    name = f"rows-{uuid.uuid4().hex}"
+    """Return seconds to read and to commit the row of one volume, on the storage of the run folder: medians.
+
+    The rows are written into a folder of their own, `rows-*`, which is removed at the end.
+    """
+    sweep_scratch(run)
+    name = f"{ROWS}{uuid.uuid4().hex}"
     there = RunFolder(run.member_uri(name))
     row = read_volume_rows(run)[0]
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pyarrow import fs
 
+from pipeline.cluster.scratch import PROBE, sweep_scratch
 from pipeline.run_folder import RunFolder
 
 _QUESTION = "question"
@@ -30,11 +31,12 @@ class StorageProbe:
     @property
     def folder(self) -> str:
         """Name of the folder in the run folder."""
-        return f"probe-{self.token}"
+        return f"{PROBE}{self.token}"
 
     @classmethod
     def begin(cls, run: RunFolder, source: str = "") -> StorageProbe:
-        """Write the question."""
+        """Write the question, and sweep what killed ones left."""
+        sweep_scratch(run)
         probe = cls(run, source, uuid.uuid4().hex)
         run.write_bytes(probe.token.encode(), probe.folder, _QUESTION)
         return probe
