@@ -22,6 +22,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 from pipeline.config import PipelineConfig
 from pipeline.errors import RefusedInputError
 from pipeline.setting_types import require_type
+from pipeline.steps import EXIT_FAILED, EXIT_REFUSED
 
 T = TypeVar("T")
 Base = Callable[[PipelineConfig], Mapping[str, Any]]
@@ -76,7 +77,7 @@ def _explain_full_disk(config: PipelineConfig) -> Iterator[None]:
         if not says_full_disk(error):
             traceback.print_exc()
         sys.stderr.write(f"error: {reason}\n")
-        sys.exit(1)
+        sys.exit(EXIT_FAILED)
 
 
 def _hold(config: PipelineConfig, name: str) -> contextlib.AbstractContextManager[None]:
@@ -253,4 +254,4 @@ def _check_combination(config: PipelineConfig) -> None:
 def _refuse(message: str) -> int:
     """Say why in one line."""
     sys.stderr.write(f"error: {message}\n")
-    return 2
+    return EXIT_REFUSED

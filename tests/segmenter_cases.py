@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.config import GridConfig, PipelineConfig, SegmenterConfig, SynthesisConfig
 from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, pseudo_labels_schema, references_schema, slices_schema
+from pipeline.segmenter.dataset import normalize_slices, read_liver_slices
 from pipeline.slabs import VolumeRow, slab_name, write_volume_row
 
 HEIGHT, WIDTH, SLAB = 32, 48, 4
@@ -116,6 +117,11 @@ def write_reference(run, row, slab, index, mask):
     columns = {"volume_id": [row.volume_id] * len(index), "slice_index": index, "reference_mask": mask}
     table = encode(columns, references_schema(HEIGHT, WIDTH))
     run.write_table(table, "references", "grid", row.volume_id, slab_name(slab))
+
+
+def read_input(run, volume, config):
+    """All liver slices of a volume, as the segmenter sees them."""
+    return normalize_slices(read_liver_slices(run, volume, config), volume, config)
 
 
 def write_cohort(folder):

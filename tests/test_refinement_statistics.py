@@ -7,15 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.metrics import count_masks, dice_global, dice_per_case
-from pipeline.pixel_labels import effective_levels, refine_pixel_labels
+from pipeline.metrics import MaskCounts, count_masks, dice_global, dice_per_case
+from pipeline.pixel_labels import effective_levels, refine_pixel_labels, threshold_level
 from pipeline.sweep.grid import StackedStatistics, evaluate_grid, solve_levels
 from pipeline.sweep.level_counts import count_statistics
-from pipeline.sweep.statistics import (
-    VolumeStatistics,
-    pseudo_counts,
-    refine_counts,
-)
+from pipeline.sweep.statistics import VolumeStatistics
 
 RADIUS = 3
 
@@ -74,8 +70,12 @@ def test_counts_equal_the_masks(seed, count, radius):
     statistics = make_statistics(case, radius)
     for threshold, scale in random_points(rng, 5):
         before, after = refine_masks(case, threshold, scale, radius)
-        assert pseudo_counts(statistics, threshold) == count_masks(before, case[3])
-        assert refine_counts(statistics, threshold, scale, radius) == count_masks(after, case[3])
+        level, drawn = threshold_level(threshold), statistics.reference_area.sum()
+        counts = MaskCounts(statistics.inside[:, level].sum(), statistics.above[:, level].sum(), drawn)
+        assert counts == count_masks(before, case[3])
+        found = evaluate_grid([statistics], [threshold], [scale], radius)
+        counts = MaskCounts(found.intersection.item(), found.prediction.item(), found.reference)
+        assert counts == count_masks(after, case[3])
 
 
 def test_two_hundred_random_points_equal_brute_force():
@@ -85,7 +85,6 @@ def test_two_hundred_random_points_equal_brute_force():
     stack = StackedStatistics(volumes, radius=2)
     for threshold, scale in random_points(rng, 200):
         brute = [count_masks(refine_masks(case, threshold, scale, 2)[1], case[3]) for case in cases]
-        assert [refine_counts(volume, threshold, scale, 2) for volume in volumes] == brute
         grid = stack.evaluate([threshold], [scale])
         assert grid.dice_per_case.item() == dice_per_case(brute)
         assert grid.dice_global.item() == dice_global(brute)
@@ -123,14 +122,15 @@ def test_solved_levels_equal_the_trial_of_all(seed):
         np.testing.assert_array_equal(solve_levels(index, threshold), effective_levels(index, threshold))
 
 
-def test_grid_of_cases_equals_the_single_counts():
+def test_grid_of_cases_equals_the_single_masks():
     rng = np.random.default_rng(11)
-    volumes = [make_statistics(draw_case(rng, int(count)), volume_id=f"v{count}") for count in rng.integers(1, 20, 9)]
+    cases = [draw_case(rng, int(count)) for count in rng.integers(1, 20, 9)]
+    volumes = [make_statistics(case) for case in cases]
     thresholds, scales = [0.2, 0.5, 128 / 255, 1.0], [0.5, 2.0, 5.0]
     grid = evaluate_grid(iter(volumes), thresholds, scales, radius=RADIUS)
     for row, threshold in enumerate(thresholds):
         for column, scale in enumerate(scales):
-            counts = [refine_counts(volume, threshold, scale, RADIUS) for volume in volumes]
+            counts = [count_masks(refine_masks(case, threshold, scale, RADIUS)[1], case[3]) for case in cases]
             assert grid.dice_per_case[row, column] == dice_per_case(counts)
             assert grid.dice_global[row, column] == dice_global(counts)
 
@@ -147,9 +147,10 @@ def test_results_of_groups_add_up(monkeypatch):
 
 def test_each_volume_may_have_its_own_window():
     rng = np.random.default_rng(13)
-    volumes = [make_statistics(draw_case(rng, 15)) for _ in range(RADIUS)]
-    grid = evaluate_grid(volumes, [0.4], [1.5], radius=[1, 3, 2])
-    counts = [refine_counts(volume, 0.4, 1.5, reach) for volume, reach in zip(volumes, [1, 3, 2], strict=True)]
+    cases, radii = [draw_case(rng, 15) for _ in range(RADIUS)], [1, 3, 2]
+    grid = evaluate_grid([make_statistics(case) for case in cases], [0.4], [1.5], radius=radii)
+    masks = [refine_masks(case, 0.4, 1.5, reach)[1] for case, reach in zip(cases, radii, strict=True)]
+    counts = [count_masks(mask, case[3]) for mask, case in zip(masks, cases, strict=True)]
     assert grid.dice_per_case.item() == dice_per_case(counts)
 
 
@@ -177,16 +178,12 @@ def test_no_volumes_are_an_error():
 def test_window_beyond_the_counts_is_an_error():
     statistics = make_statistics(draw_case(np.random.default_rng(0), 5), radius=1)
     with pytest.raises(ValueError, match=r"v: radius 2, but the statistics are of 1\.\.1"):
-        refine_counts(statistics, 0.5, 5.0, radius=2)
-    with pytest.raises(ValueError, match="radius 2"):
         evaluate_grid([statistics], [0.5], [5.0], radius=2)
 
 
 @pytest.mark.parametrize("point", [(0.0, 5.0), (0.5, 0.0)])
 def test_point_that_passes_every_pixel_is_an_error(point):
     statistics = make_statistics(draw_case(np.random.default_rng(0), 5))
-    with pytest.raises(ValueError, match="positive"):
-        refine_counts(statistics, *point)
     with pytest.raises(ValueError, match="positive"):
         evaluate_grid([statistics], [point[0]], [point[1]])
 

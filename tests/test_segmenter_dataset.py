@@ -7,16 +7,11 @@ import SimpleITK as sitk
 from pipeline.config import PipelineConfig
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.cases import TrainingCase
-from pipeline.segmenter.dataset import (
-    CHANNEL_NAME,
-    describe_dataset,
-    export_case,
-    read_network_input,
-)
+from pipeline.segmenter.dataset import CHANNEL_NAME, describe_dataset, export_case
 from pipeline.segmenter.folders import SegmenterFolders
 from pipeline.segmenter.stack import find_neighbors
 from pipeline.slabs import fill_gaps
-from tests.segmenter_cases import HEIGHT, WIDTH, disc, tiny_config, write_case
+from tests.segmenter_cases import HEIGHT, WIDTH, disc, read_input, tiny_config, write_case
 
 
 @pytest.fixture
@@ -60,7 +55,7 @@ def test_healthy_volume_is_black_without_pseudo_labels(run, tmp_path):
 
 def test_liver_median_is_zero_contrast(run, tmp_path):
     volume, image, _ = write_case(run, "sick")
-    slices = read_network_input(run, volume, tiny_config(tmp_path, normalization="liver_median"))
+    slices = read_input(run, volume, tiny_config(tmp_path, normalization="liver_median"))
     grid = PipelineConfig(run="").grid
     hu = image[0, 16, 30] * (grid.window_high_hu - grid.window_low_hu) / 255 + grid.window_low_hu
     assert slices.image[0, 16, 30] == pytest.approx((hu - volume.liver_median_hu) / 40, abs=1e-5)

@@ -9,13 +9,13 @@ import torch
 
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.cases import TrainingCase
-from pipeline.segmenter.dataset import NetworkInput, describe_dataset, export_case, read_network_input
+from pipeline.segmenter.dataset import NetworkInput, describe_dataset, export_case
 from pipeline.segmenter.folders import SegmenterFolders, nnunet_session
 from pipeline.segmenter.planning import extract_fingerprint, plan, preprocess_case, write_json
 from pipeline.segmenter.prediction import TumorPredictor
 from pipeline.segmenter.trainer import FINAL_CHECKPOINT, LATEST_CHECKPOINT, read_checkpoint, train
 from pipeline.segmenter.weights import read_segmenter, write_segmenter
-from tests.segmenter_cases import SPACING_MM, tiny_config, write_case
+from tests.segmenter_cases import SPACING_MM, read_input, tiny_config, write_case
 
 CPU = torch.device("cpu")
 pytestmark = [
@@ -71,7 +71,7 @@ def test_training_learns(trained):
 def test_prediction_finds_the_tumor_inside_the_liver_only(trained):
     run, config, _ = trained
     volume, _, tumor = write_case(run, "new", split="test")
-    slices = read_network_input(run, volume, config)
+    slices = read_input(run, volume, config)
     probability = TumorPredictor(run, False, CPU).predict(slices)
     assert probability.shape == slices.image.shape
     assert probability.dtype == np.float32
@@ -93,7 +93,7 @@ def test_mirrored_prediction_of_a_mirrored_image_is_the_mirror_image(trained):
 def test_black_volume_has_no_tumor(trained):
     run, config, _ = trained
     volume, _, _ = write_case(run, "new", split="test")
-    slices = read_network_input(run, volume, config)
+    slices = read_input(run, volume, config)
     black = NetworkInput(slices.image * 0, slices.liver_mask, slices.slice_index, slices.spacing_mm)
     assert not TumorPredictor(run, False, CPU).predict(black).any()
 
@@ -179,7 +179,7 @@ def test_network_with_context_predicts_from_its_own_description(tmp_path):
     run, config = prepare(tmp_path, **settings), tiny_config(tmp_path, **settings)
     train(run, config, CPU, lambda rows: None)
     volume, _, _ = write_case(run, "gap", split="test", slice_index=(2, 3, 6))
-    slices, predictor = read_network_input(run, volume, config), TumorPredictor(run, False, CPU)
+    slices, predictor = read_input(run, volume, config), TumorPredictor(run, False, CPU)
     probability = predictor.predict(slices)
     slices.image[1] = 0
     changed = [not np.array_equal(*pair) for pair in zip(predictor.predict(slices), probability, strict=True)]
@@ -200,7 +200,7 @@ def test_three_dimensional_configuration_trains_and_predicts(tmp_path):
     run, config = prepare(tmp_path, configuration="3d_fullres"), tiny_config(tmp_path, configuration="3d_fullres")
     train(run, config, CPU, lambda rows: None)
     volume, _, _ = write_case(run, "gap", split="test", slice_index=(2, 3, 6, 7, 8))
-    probability = TumorPredictor(run, True, CPU).predict(read_network_input(run, volume, config))
+    probability = TumorPredictor(run, True, CPU).predict(read_input(run, volume, config))
     assert probability.shape == (5, 32, 48)
     assert 0 < probability.max() <= 1
 

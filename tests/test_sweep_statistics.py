@@ -17,7 +17,7 @@ from pipeline.run_folder import RunFolder
 from pipeline.schema import encode, references_schema
 from pipeline.slabs import read_volume_rows, write_volume_row
 from pipeline.stages.count_statistics import CountStatistics
-from pipeline.sweep.statistics import refine_counts
+from pipeline.sweep.grid import evaluate_grid
 from pipeline.sweep.statistics_table import read_statistics
 from tests.label_cases import by_slab, write_predictions, write_volume
 from tests.test_refine_flow import cut_anywhere, random_volume
@@ -98,7 +98,7 @@ def test_job_counts_many_volumes_through_ray(ray_cluster, tmp_path):
         case = cases[volume.volume_id]
         assert_same(volume, make_statistics(case, 2, volume.volume_id))
         expected = count_masks(refine_masks(case, 0.45, 2.0, 2)[1], case[3])
-        assert refine_counts(volume, 0.45, 2.0, 2) == expected
+        assert evaluate_grid([volume], [0.45], [2.0], 2).dice_per_case.item() == expected.dice()
     report = run.read_json("reports", "sweep_statistics.json")
     assert (report["taken"], report["given"], report["slices"], report["radius"]) == (5, 5, 34, 2)
 

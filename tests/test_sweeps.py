@@ -18,6 +18,7 @@ from pipeline.command_line import load_config, shipped
 from pipeline.config import CouinaudNetConfig, PipelineConfig, PixelLabelConfig, SourceConfig
 from pipeline.errors import RefusedInputError
 from pipeline.metrics import count_masks, dice_global, dice_per_case
+from pipeline.refinement.levels import effective_levels
 from pipeline.run_folder import RunFolder
 from pipeline.steps import Step
 from pipeline.sweep.combinations import narrow_space
@@ -38,7 +39,7 @@ from pipeline.sweep.points import (
     sum_surface,
 )
 from pipeline.sweep.stability import score_levels, score_masks, sum_probability, sum_stability
-from pipeline.sweep.statistics import refined_levels
+from pipeline.sweep.statistics import best_dice
 from tests.test_refinement_statistics import draw_case, make_statistics, refine_masks
 from tune_spaces import label_refinement, synthesis
 
@@ -103,7 +104,7 @@ def bound_stability(case, threshold, scale):
     slice_index, sick, probability, _ = case
     levels = np.where(sick[:, None, None], probability, 0)
     masks = refine_masks(case, threshold, scale)[1]
-    cut = refined_levels(make_statistics(case), threshold, scale)
+    cut = effective_levels(scale * best_dice(make_statistics(case), threshold, radius=1), threshold)
     pairs = [k for k in range(len(masks) - 1) if slice_index[k + 1] - slice_index[k] == 1]
     both = sum(np.sum(np.minimum(levels[k], levels[k + 1]) >= max(cut[k], cut[k + 1])) for k in pairs)
     size = sum(masks[k].sum() + masks[k + 1].sum() for k in pairs)

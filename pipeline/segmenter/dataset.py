@@ -52,11 +52,6 @@ class NetworkInput:
     spacing_mm: tuple[float, float, float]
 
 
-def read_network_input(run: RunFolder, volume: VolumeRow, config: PipelineConfig) -> NetworkInput:
-    """Read and normalize all liver slices of a volume."""
-    return normalize_slices(read_liver_slices(run, volume, config), volume, config)
-
-
 def read_liver_slices(run: RunFolder, volume: VolumeRow, config: PipelineConfig) -> Rows:
     """Read gray values, Couinaud map and the liver's median of all liver slices of a volume, with `slice_index`."""
     return _read_all(run, "slices", volume, config, ["image", "couinaud_map", "liver_median_hu"])

@@ -23,8 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.arrays import Float64Array, Int32Array, Int64Array
-from pipeline.metrics import MaskCounts
-from pipeline.refinement.levels import effective_levels, threshold_level
+from pipeline.refinement.levels import threshold_level
 
 
 @dataclass(frozen=True)
@@ -55,45 +54,6 @@ class VolumeStatistics:
     def radius(self) -> int:
         """The largest window that the counts allow."""
         return self.shared.shape[1]
-
-
-def pseudo_counts(statistics: VolumeStatistics, threshold: float) -> MaskCounts:
-    """Return the pixels of the pseudo masks m_k of a volume against its reference."""
-    return _count_masks(statistics, pseudo_levels(statistics, threshold))
-
-
-def refine_counts(statistics: VolumeStatistics, threshold: float, scale: float, radius: int = 1) -> MaskCounts:
-    """Return the pixels of the refined masks of a volume against its reference.
-
-    Args:
-        statistics: Counts of the volume.
-        threshold: tau in (0, 1].
-        scale: c > 0.
-        radius: Slices on each side of the window, at most `statistics.radius`.
-
-    Returns:
-        The same counts as from the masks of `pipeline.pixel_labels.refine_pixel_labels`.
-
-    Raises:
-        ValueError: If the counts do not reach as far as the window, or tau or c is not positive.
-    """
-    return _count_masks(statistics, refined_levels(statistics, threshold, scale, radius))
-
-
-def pseudo_levels(statistics: VolumeStatistics, threshold: float) -> Int64Array:
-    """Return the level from which on a pixel is in the pseudo mask, eq. 3: the same for all slices, shape (n,)."""
-    return np.full(len(statistics.slice_index), threshold_level(threshold), dtype=np.int64)
-
-
-def refined_levels(statistics: VolumeStatistics, threshold: float, scale: float, radius: int = 1) -> Int64Array:
-    """Return the level from which on a pixel is in the refined mask, eq. 4-6: shape (n,), 256 for a deleted mask.
-
-    Raises:
-        ValueError: If the counts do not reach as far as the window, or tau or c is not positive.
-    """
-    check_point(threshold, scale)
-    check_radius(statistics, radius)
-    return effective_levels(scale * best_dice(statistics, threshold, radius), threshold)
 
 
 def best_dice(statistics: VolumeStatistics, threshold: float, radius: int) -> Float64Array:
@@ -142,13 +102,3 @@ def check_radius(statistics: VolumeStatistics, radius: int) -> None:
     """Raise `ValueError` unless the counts reach as far as the window."""
     if not 1 <= radius <= statistics.radius:
         raise ValueError(f"{statistics.volume_id}: radius {radius}, but the statistics are of 1..{statistics.radius}")
-
-
-def _count_masks(statistics: VolumeStatistics, levels: Int64Array) -> MaskCounts:
-    """Return the pixels of the masks {o_k >= levels_k} against the reference."""
-    rows = np.arange(len(levels))
-    return MaskCounts(
-        intersection=int(statistics.inside[rows, levels].sum()),
-        prediction=int(statistics.above[rows, levels].sum()),
-        reference=int(statistics.reference_area.sum()),
-    )
