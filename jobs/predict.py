@@ -11,11 +11,12 @@ STALE = ("report", "evaluate", "predict_segmentation")
 
 
 def main(config: PipelineConfig) -> int:
-    """Ingest what is new in the source as test cases and write `predictions/VOLUME.nii.gz` for each that has none."""
+    """Ingest what is new in the source as test cases, predict each that has no mask, and write `predictions.csv`."""
     from dataclasses import replace
 
     from jobs import ingest, predict_segmentation
     from pipeline.branch_folder import open_run_folder
+    from pipeline.predicted_volumes import TABLE
     from pipeline.stages.room import require_method_room
     from pipeline.stages.session import ray_session
     from pipeline.trained_model import take_model
@@ -29,7 +30,7 @@ def main(config: PipelineConfig) -> int:
         for step in STALE:
             run.remove("reports", f"{step}.json")
         code = max(code, predict_segmentation.main(config))
-    print(f"Predictions: {run.path('predictions')}")
+    print(f"Predictions: {run.path('predictions')}, measured in {run.path(TABLE)}")
     return code
 
 

@@ -10,26 +10,35 @@ from pipeline.steps import Step
 
 
 def main(config: PipelineConfig) -> int:
-    """Write `predictions/VOLUME.nii.gz`, a mask on the volume's own grid, for each volume that has none yet."""
+    """Write `predictions/VOLUME.nii.gz`, a mask on its own grid, where there is none, then `predictions.csv`."""
     with Step.begin(config, "predict_segmentation", uses=("segmenter", "grid"), needs=("train_segmenter",)) as step:
         if step.committed:
             return step.exit_code
         from pipeline.archive.quarantine import retry_rejected
+        from pipeline.predicted_volumes import find_unmeasured, write_prediction_table
         from pipeline.slabs import read_volume_rows
         from pipeline.stages.base import set_aside
-        from pipeline.stages.predict_segmentation import PREDICTED_SPLITS, predict_volumes, prediction_path
+        from pipeline.stages.predict_segmentation import (
+            PREDICTED_SPLITS,
+            measure_predictions,
+            predict_volumes,
+            prediction_path,
+        )
         from pipeline.stages.session import ray_session
 
         run, reasons = step.run, Counter[str]()
         retry_rejected(run, step.name)
         volumes = {row.volume_id: row for row in read_volume_rows(run, *PREDICTED_SPLITS)}
         missing = [volume_id for volume_id in volumes if not run.exists(*prediction_path(volume_id))]
-        if missing:
-            with ray_session(config.ray, step.run):
+        if missing or find_unmeasured(run, volumes):
+            with ray_session(config.ray, run):
                 predicted = predict_volumes(run, config, volumes, missing)
-                rows = step.progress(predicted, total=len(missing), unit="volume")
-                _, reasons = set_aside(run, step.name, rows)
-        given = sum(run.exists(*prediction_path(volume_id)) for volume_id in volumes)
+                _, reasons = set_aside(run, step.name, step.progress(predicted, len(missing), "volume"))
+                unmeasured = find_unmeasured(run, volumes)
+                measured = measure_predictions(run, config.grid, volumes, unmeasured)
+                _, more = set_aside(run, step.name, step.progress(measured, len(unmeasured), "mask"))
+                reasons += more
+        given = write_prediction_table(run, list(volumes.values()))
         return step.commit(taken=len(volumes), given=given, quarantined=reasons)
 
 

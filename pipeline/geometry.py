@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.arrays import BoolArray, Float32Array, Int32Array, UInt8Array
+from pipeline.arrays import BoolArray, Float32Array, Int32Array, Int64Array, UInt8Array
 from pipeline.config import GridConfig
 from pipeline.errors import CaseError
 
@@ -79,6 +79,25 @@ def linear_weights(
     weights[voxels, lower] = 1 - (position - lower)
     weights[voxels, upper] += position - lower
     return (weights * inside[:, None]).astype(np.float32)
+
+
+def nearest_pixels(
+    start: int, native_size: int, native_spacing_mm: float, grid_size: int, grid_spacing_mm: float
+) -> Int64Array:
+    """Return the grid pixel that holds each native voxel's center, along one axis.
+
+    Args:
+        start: As in `area_weights`, and so are the others.
+        native_size: Number of native voxels.
+        native_spacing_mm: Native spacing.
+        grid_size: Number of grid pixels.
+        grid_spacing_mm: Grid spacing.
+
+    Returns:
+        Shape (native_size,); centers outside the grid have its border pixel.
+    """
+    centers = (np.arange(native_size) + 0.5 - start) * (native_spacing_mm / grid_spacing_mm)
+    return np.clip(np.floor(centers), 0, grid_size - 1).astype(np.int64)
 
 
 def liver_box(liver_mask: BoolArray | UInt8Array) -> tuple[slice, slice, slice]:

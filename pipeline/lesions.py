@@ -124,6 +124,11 @@ def match_lesions(prediction: BoolArray, reference: BoolArray) -> LesionMatch:
     return LesionMatch(_lesions(found, prediction_pair, iou, offset), _lesions(drawn, reference_pair, iou, offset))
 
 
+def measure_lesions(mask: BoolArray) -> list[int]:
+    """Return the size in voxels of each lesion of a mask, shape (z, y, x), in raster order; none of an empty one."""
+    return _label(mask[_bounding_box(mask)]).voxels.tolist()
+
+
 def overlap_matrix(
     prediction_labels: np.ndarray, prediction_count: int, reference_labels: np.ndarray, reference_count: int
 ) -> Int64Array:

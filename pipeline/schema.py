@@ -112,6 +112,22 @@ def couinaud_maps_schema() -> pa.Schema:
     return pa.schema([column.to_field() for column in columns])
 
 
+def predicted_volumes_schema() -> pa.Schema:
+    """Return the schema of `predicted_volumes/`: one row per mask in `predictions/`, measured on the CT's own grid.
+
+    `lesions` counts the lesions, as `pipeline.lesions` defines one; `largest_mm` is the equivalent diameter of the
+    largest, 0 without any; `segment_ml` is the tumor in segments 1..8.
+    """
+    columns = [
+        Column("volume_id", "string"),
+        Column("tumor_ml", "float64"),
+        Column("lesions", "int32"),
+        Column("largest_mm", "float64"),
+        Column("segment_ml", "float64", (SEGMENT_COUNT,)),
+    ]
+    return pa.schema([column.to_field() for column in columns])
+
+
 def slices_schema(height: int, width: int) -> pa.Schema:
     """Return the schema of `slices/`: one row per axial liver slice on the run's grid.
 

@@ -66,7 +66,12 @@ STAGES = {
     "train_segmenter": Stage(
         ("segmenter/segmenter.safetensors",), "segmenter/history", "slices/phantom_001/", ("segmenter",), 1
     ),
-    "predict_segmentation": Stage(("predictions/*",), "predictions/", "slices/phantom_005/", ("predictions",)),
+    "predict_segmentation": Stage(
+        ("predictions/*", "predictions.csv"),
+        "predictions/",
+        "slices/phantom_005/",
+        ("predictions", "predicted_volumes", "predictions.csv"),
+    ),
     "evaluate": Stage(("evaluation/*",), "predictions/", "predictions/phantom_005", ("evaluation",)),
 }
 TRAININGS = ("train_couinaudnet", "train_segmenter")

@@ -76,6 +76,8 @@ def test_what_is_new_is_predicted_and_a_bad_case_set_aside(predicted):
     assert times[0] == times[1]
     assert run.names("predictions") == [f"{NEW}.nii.gz", f"{KNOWN}.nii.gz"]
     assert run.names("quarantine") == ["broken.parquet"]
+    table = run.read_bytes("predictions.csv").decode().splitlines()
+    assert [line.split(",")[0] for line in table] == ["volume_id", NEW, KNOWN]
     report = run.read_json("reports", "predict_segmentation.json")
     assert (report["taken"], report["given"]) == (2, 2)
 

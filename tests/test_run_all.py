@@ -1,13 +1,20 @@
 """The whole method on a tiny phantom cohort: it survives the loss of its driver and of a training worker."""
 
+import csv
 import json
 
+import numpy as np
 import pytest
+from scipy import ndimage
 
 from jobs import run_all, train_couinaud_shape, train_segmenter
+from pipeline.command_line import load_config
 from pipeline.config import CouinaudNetConfig, PipelineConfig, SegmenterConfig
 from pipeline.errors import RefusedInputError
+from pipeline.masks import read_prediction
+from pipeline.phantom import make_phantom
 from pipeline.run_folder import RunFolder
+from pipeline.slabs import read_volume_rows
 from pipeline.stages.room import require_method_room
 
 from .whole_run import EARLY
@@ -26,6 +33,19 @@ def test_killed_driver_and_killed_worker_lose_nothing(interrupted_run):
     summary = json.loads((run.folder / "evaluation" / "summary.json").read_text())
     assert summary["segmenter"]["test"]["n_cases"] == 1
     assert (run.folder / "report.html").exists()
+
+
+def test_the_table_of_predictions_agrees_with_the_mask_and_the_phantoms_own_map(interrupted_run):
+    """The pixels of this run are the phantom's voxels, so that the map on its grid is the phantom's own."""
+    run, config = RunFolder(str(interrupted_run.run.folder)), load_config(str(interrupted_run.run.config))
+    (volume,) = read_volume_rows(run, "test")
+    (row,) = csv.DictReader(run.read_bytes("predictions.csv").decode().splitlines())
+    mask, segments = read_prediction(run, volume), make_phantom(config.phantom, 0, volume.volume_id).couinaud_map
+    expected_ml = np.bincount(segments[mask], minlength=9) * np.prod(volume.spacing_mm) / 1000
+    assert mask.any()
+    assert int(row["lesions"]) == ndimage.label(mask)[1]
+    assert float(row["tumor_ml"]) == pytest.approx(expected_ml.sum(), rel=1e-5)
+    assert [float(row[f"segment_{number}_ml"]) for number in range(1, 9)] == pytest.approx(expected_ml[1:], rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,7 @@ def remove_volume(run: RunFolder, volume_id: str) -> None:
     run.remove("slices", volume_id)
     run.remove("references", "grid", volume_id)
     run.remove("references", "native", f"{volume_id}.parquet")
+    run.remove("predicted_volumes", f"{volume_id}.parquet")
     run.remove("predictions", f"{volume_id}.nii.gz")
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pipeline.arrays import BoolArray, Float32Array
-from pipeline.config import PipelineConfig
+from pipeline.config import GridConfig, PipelineConfig
 from pipeline.geometry import to_native
+from pipeline.masks import read_prediction, read_volume_slices
+from pipeline.predicted_volumes import ROWS, measure_prediction, write_row
 from pipeline.prediction import TumorSpotter, require_same_input
 from pipeline.run_folder import RunFolder
 from pipeline.segmenter.dataset import NetworkInput, normalize_slices, read_liver_slices
@@ -24,6 +26,7 @@ from pipeline.volume import Geometry, to_native_image
 if TYPE_CHECKING:
     from pipeline.segmenter.prediction import TumorPredictor
 
+STEP = "predict_segmentation"
 PREDICTED_SPLITS = ("validation", "test")
 
 
@@ -42,9 +45,8 @@ class PredictSegmentation(CaseStage):
     """
 
     reads = ("volume_id",)
-    emits: ClassVar[tuple[str, ...]] = ("volume_id", "tumor_ml", *REASON)
-    step = "predict_segmentation"
-    nothing: ClassVar[Row] = {"tumor_ml": 0.0}
+    emits = ("volume_id", *REASON)
+    step = STEP
 
     def __init__(self, run: RunFolder, config: PipelineConfig, volumes: Mapping[str, VolumeRow]) -> None:
         self.run = run
@@ -69,7 +71,7 @@ class PredictSegmentation(CaseStage):
         self._predictor = TumorPredictor(self.run, settings.mirroring, device)
 
     def process(self, row: Row) -> Iterator[Row]:
-        """Predict one volume; give the volume of the tumors found."""
+        """Predict one volume."""
         volume = self.volumes[row["volume_id"]]
         slices, probability = self.predict(volume)
         mask = to_native(
@@ -81,9 +83,8 @@ class PredictSegmentation(CaseStage):
             self.config.grid,
             self.config.segmenter.threshold,
         )
-        geometry = native_geometry(volume)
-        self.run.write_bytes(encode_mask(mask, geometry), *prediction_path(volume.volume_id))
-        yield {"volume_id": volume.volume_id, "tumor_ml": float(mask.sum()) * geometry.voxel_ml}
+        self.run.write_bytes(encode_mask(mask, native_geometry(volume)), *prediction_path(volume.volume_id))
+        yield {"volume_id": volume.volume_id}
 
     def predict(self, volume: VolumeRow) -> tuple[NetworkInput, Float32Array]:
         """Return the liver slices of a volume and their tumor probability, shape (n, H, W)."""
@@ -97,6 +98,32 @@ class PredictSegmentation(CaseStage):
             slices,
             settings,
         )
+
+
+class MeasurePrediction(CaseStage):
+    """Write the row of `predicted_volumes/` that says what a volume's mask holds.
+
+    Args:
+        run: Run folder with the mask.
+        grid: The run's grid.
+        volumes: The volumes that work items may name.
+    """
+
+    reads = ("volume_id",)
+    emits = ("volume_id", *REASON)
+    step = STEP
+
+    def __init__(self, run: RunFolder, grid: GridConfig, volumes: Mapping[str, VolumeRow]) -> None:
+        self.run = run
+        self.grid = grid
+        self.volumes = volumes
+
+    def process(self, row: Row) -> Iterator[Row]:
+        """Measure one mask."""
+        volume = self.volumes[row["volume_id"]]
+        slices = read_volume_slices(self.run, "slices", volume, ["couinaud_map"])
+        write_row(self.run, measure_prediction(read_prediction(self.run, volume), slices, volume, self.grid))
+        yield {"volume_id": volume.volume_id}
 
 
 def native_geometry(volume: VolumeRow) -> Geometry:
@@ -135,17 +162,21 @@ def predict_volumes(
         run: Run folder with a trained segmenter.
         config: Settings.
         volumes: Volumes by id.
-        volume_ids: Those to predict, at least one.
+        volume_ids: Those to predict; nothing happens without any.
 
     Raises:
         RefusedInputError: If the cluster has no room for the actors, or a network was trained on other input.
     """
+    if not volume_ids:
+        return
     import ray.data
 
     settings = config.segmenter
     actors = pool_size("segmenter", settings)
     require_networks(run, config)
-    predicted = work_items("predict_segmentation", [{"volume_id": volume_id} for volume_id in volume_ids]).map_batches(
+    for volume_id in volume_ids:
+        run.remove(ROWS, f"{volume_id}.parquet")  # what it says is of a mask that is gone
+    predicted = work_items(STEP, [{"volume_id": volume_id} for volume_id in volume_ids]).map_batches(
         PredictSegmentation,
         fn_constructor_kwargs={"run": run, "config": config, "volumes": volumes},
         compute=ray.data.ActorPoolStrategy(size=min(actors, len(volume_ids))),
@@ -155,3 +186,13 @@ def predict_volumes(
         num_gpus=int(settings.use_gpu),
     )
     yield from predicted.iter_rows()
+
+
+def measure_predictions(
+    run: RunFolder, grid: GridConfig, volumes: Mapping[str, VolumeRow], volume_ids: Sequence[str]
+) -> Iterator[Row]:
+    """Measure masks and give the rows of the stage; arguments as in `predict_volumes`."""
+    if volume_ids:
+        work = work_items(STEP, [{"volume_id": volume_id} for volume_id in volume_ids])
+        stage = MeasurePrediction(run, grid, volumes)
+        yield from work.map_batches(stage, batch_size=1, batch_format="pyarrow").iter_rows()
