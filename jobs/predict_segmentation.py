@@ -19,6 +19,7 @@ def main(config: PipelineConfig) -> int:
         from pipeline.slabs import read_volume_rows
         from pipeline.stages.base import set_aside
         from pipeline.stages.predict_segmentation import (
+            NOTHING_TO_PREDICT,
             PREDICTED_SPLITS,
             measure_predictions,
             predict_volumes,
@@ -29,6 +30,8 @@ def main(config: PipelineConfig) -> int:
         run, reasons = step.run, Counter[str]()
         retry_rejected(run, step.name)
         volumes = {row.volume_id: row for row in read_volume_rows(run, *PREDICTED_SPLITS)}
+        if not volumes:
+            print(f"predict_segmentation: {NOTHING_TO_PREDICT}")
         missing = [volume_id for volume_id in volumes if not run.exists(*prediction_path(volume_id))]
         if missing or find_unmeasured(run, volumes):
             with ray_session(config.ray, run):

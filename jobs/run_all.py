@@ -25,6 +25,9 @@ def main(config: PipelineConfig) -> int:
     )
     from pipeline.branch_folder import open_run_folder
     from pipeline.evaluation import format_table
+    from pipeline.predicted_volumes import TABLE
+    from pipeline.slabs import read_volume_rows
+    from pipeline.stages.predict_segmentation import NOTHING_TO_PREDICT, PREDICTED_SPLITS
     from pipeline.stages.room import require_method_room
     from pipeline.stages.session import ray_session
     from pipeline.training_history import SEGMENTER
@@ -52,7 +55,10 @@ def main(config: PipelineConfig) -> int:
             code = max(code, job.main(config))
             report = run.read_json("reports", f"{name}.json")
             print(f"      {report['taken']} in, {report['given']} out, {report['seconds']:.0f} s", flush=True)
+            if name == "ingest" and not read_volume_rows(run, *PREDICTED_SPLITS):
+                print(f"      {NOTHING_TO_PREDICT}", flush=True)
     print(f"\n{format_table(run.read_json('evaluation', 'summary.json'))}\n")
+    print(f"Predictions: {run.path('predictions')}, measured in {run.path(TABLE)}")
     print(f"Report: {run.path('report.html')}")
     return code
 

@@ -105,6 +105,27 @@ def test_reports_give_the_labels_of_the_table(root, tmp_path):
     assert len(doubtful) == 2
 
 
+def test_splits_go_beside_the_reports(root, tmp_path):
+    site = root / "site"
+    config = ingestion(root, labels=str(site / "splits.csv"), reports=str(site / "reports.csv"))
+    assert ingest.main(replace(config, run=str(tmp_path / "run"))) == 3
+    volumes = read_volume_rows(RunFolder(str(tmp_path / "run")))
+    truth = {row["accession"]: (row["segments"], row["split"]) for row in read_csv(site / "labels.csv")}
+    said = {row["accession"] for row in read_csv(site / "manifest.csv") if row["report"] != "uncertain"}
+    key, series = SiteKey(KEY.encode()), read_csv(site / "manifest.csv")
+    expected = {
+        key.volume_id(hash_text(row["series"])): truth[row["accession"]]
+        for row in series
+        if row["outcome"] == "volume" and row["accession"] in said
+    }
+    found = {
+        row.volume_id: (";".join(str(n) for n, named in enumerate(row.image_label, 1) if named), row.split)
+        for row in volumes
+    }
+    assert found == expected
+    assert {split for _, split in found.values()} == {"train", "test"}
+
+
 def test_the_same_seed_gives_the_same_bytes_and_an_archive_grows(ray_cluster, tmp_path):
     """Two patients at once, or one after the other; what is there is not written again."""
     assert synthesize_archive.main(synthesis(tmp_path / "once", patients=2)) == 0

@@ -140,12 +140,14 @@ def test_prediction_on_another_grid_than_the_segmenter_learned_is_refused(traine
         next(predict_volumes(run, other, volumes, ["test"]))
 
 
-def test_nothing_to_predict_is_no_error(tmp_path):
+def test_nothing_to_predict_is_no_error_but_said(tmp_path, capsys):
     run = RunFolder(str(tmp_path))
     write_case(run, "sick")
     run.write_json({}, "reports", "train_segmenter.json")
     assert predict_segmentation.main(tiny_config(tmp_path)) == EXIT_DONE
     assert run.read_json("reports", "predict_segmentation.json")["taken"] == 0
+    assert "no volume is of the split test or validation" in capsys.readouterr().out
+    assert len(run.read_bytes("predictions.csv").splitlines()) == 1
 
 
 def test_same_mask_gives_the_same_file(tmp_path):

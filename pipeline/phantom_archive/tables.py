@@ -17,9 +17,11 @@ from pipeline.errors import RefusedInputError
 from pipeline.phantom_archive.records import WORK, PatientRecord, read_record, record_path
 from pipeline.steps import find_differences, plain_settings
 
-LABELS, REPORTS, MANIFEST, SETTINGS = "labels.csv", "reports.csv", "manifest.csv", "settings.json"
+LABELS, REPORTS, SPLITS = "labels.csv", "reports.csv", "splits.csv"
+MANIFEST, SETTINGS = "manifest.csv", "settings.json"
 LABEL_COLUMNS = ("accession", "segments", "split")
 REPORT_COLUMNS = ("accession", "text")
+SPLIT_COLUMNS = ("accession", "split")
 MANIFEST_COLUMNS = ("accession", "series", "kind", "outcome", "code", "fault", "vendor", "mask", "report")
 """`code` is the reason, or a volume's note; `report` says what the text does: `segments`, `healthy`, `uncertain`."""
 
@@ -52,13 +54,14 @@ def find_missing(root: Path, count: int) -> list[int]:
 
 
 def write_tables(root: Path, count: int) -> Counter[str]:
-    """Write the three tables, patients in order; hold one patient at a time. Remove what interrupted runs left.
+    """Write the tables, patients in order; hold one patient at a time. Remove what interrupted runs left.
 
     Returns:
         Number of series by what is to become of them.
     """
     _write_csv(root / LABELS, LABEL_COLUMNS, (_label(record) for record in _records(root, count)))
     _write_csv(root / REPORTS, REPORT_COLUMNS, ((item.accession, item.report) for item in _records(root, count)))
+    _write_csv(root / SPLITS, SPLIT_COLUMNS, ((item.accession, item.plan.split) for item in _records(root, count)))
     rows = (row for record in _records(root, count) for row in _manifest(record))
     _write_csv(root / MANIFEST, MANIFEST_COLUMNS, rows)
     for leftover in root.glob(f"{WORK}*"):

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 STEP = "predict_segmentation"
 PREDICTED_SPLITS = ("validation", "test")
+NOTHING_TO_PREDICT = (
+    "no volume is of the split test or validation: none gets a tumor mask, and nothing is measured; splits come from"
+    " the label table, and jobs.predict takes a trained segmenter to any CT"
+)
 
 
 def prediction_path(volume_id: str) -> tuple[str, str]:
