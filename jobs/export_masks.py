@@ -1,4 +1,4 @@
-"""Write predicted tumors and Couinaud maps for the archive that the images came from, as DICOM segmentations.
+"""Write predicted tumors and Couinaud maps for the archive that the images came from, as DICOM SEG or NIfTI.
 
 A segmentation names its patient: it goes to a folder outside of the run folder.
 """
@@ -13,17 +13,23 @@ from pipeline.steps import Step
 
 
 def main(config: PipelineConfig) -> int:
-    """Write `VOLUME_tumors.dcm` and `VOLUME_couinaud.dcm` that are not there yet, or whose mask or CT has changed.
+    """Write `VOLUME_tumors` and `VOLUME_couinaud` that are not there yet, or whose mask or CT has changed.
 
     The report in the run folder counts them; a volume of which nothing can be written is counted by its reason.
     """
     with Step.begin(config, "export_masks", needs=("ingest",)) as step:
-        from pipeline.stages.export_masks import copy_masks, export_segmentations, find_masked, open_destination
+        from pipeline.stages.export_masks import (
+            choose_output,
+            copy_masks,
+            export_segmentations,
+            find_masked,
+            open_destination,
+        )
         from pipeline.stages.session import ray_session
 
         volumes = find_masked(step.run)
         destination = open_destination(config, step.run)
-        if config.export.output == "nifti":
+        if choose_output(config.export, step.run) == "nifti":
             outcomes = list(step.progress(copy_masks(step.run, destination, volumes), len(volumes), "volume"))
         else:
             with ray_session(config.ray, step.run, config.source.path):

@@ -12,8 +12,8 @@ import tyro
 class ExportConfig:
     """What `jobs.export_masks` writes, and where."""
 
-    output: Annotated[Literal["dicom-seg", "nifti"], tyro.conf.arg(aliases=["--output"])] = "dicom-seg"
+    output: Annotated[Literal["auto", "dicom-seg", "nifti"], tyro.conf.arg(aliases=["--output"])] = "auto"
     """`dicom-seg`: DICOM segmentations that refer to the source's images and name their patient. `nifti`: the masks as
-    they are, by our ids; the source is not read."""
+    they are, by our ids; the source is not read. `auto`: `dicom-seg` for a run of layout `dicom`, else `nifti`."""
     destination: Annotated[str, tyro.conf.arg(aliases=["--destination"])] = ""
-    """Folder of the files, outside of the run folder and the source."""
+    """Folder of the files, outside of the run folder and the source; required."""

@@ -22,6 +22,7 @@ from pipeline.stages.predict_segmentation import encode_mask, native_geometry, p
 from tests.archive_cases import zip_folder
 from tests.dicom_archive_cases import KEY, configure, make_ct, make_series, series_uid, write_labels
 from tests.phantom_archive_cases import find_secrets
+from tests.segmenter_cases import write_case
 from tests.test_dicom_export import assert_on_slices, make_mask, read_frames
 from tests.test_dicom_ingest import SOUND, add
 
@@ -126,6 +127,19 @@ def test_nifti_files_are_copies(hospital, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2 * len(NAMES)
     prediction = RunFolder(config.run).read_bytes(*prediction_path(ids["gone"]))
     assert (tmp_path / f"{ids['gone']}_tumors.nii.gz").read_bytes() == prediction
+
+
+def test_without_a_word_a_run_of_files_gives_files(tmp_path):
+    run = RunFolder(str(tmp_path / "run"))
+    row, *_ = write_case(run, "case", split="test", orientation="RAI")
+    run.write_bytes(encode_mask(make_mask(row.native_shape), native_geometry(row)), *prediction_path("case"))
+    run.write_json({"layout": "msd"}, "settings", "source.json")
+    run.write_json({}, "reports", "ingest.json")
+    given = parse(["--run", run.uri, "--destination", str(tmp_path / "masks")])
+    assert export_masks.main(given) == 0
+    assert (tmp_path / "masks" / "case_tumors.nii.gz").read_bytes() == run.read_bytes(*prediction_path("case"))
+    with pytest.raises(RefusedInputError, match="dicom-seg needs a run of layout dicom, this is one of msd"):
+        export_masks.main(replace(given, export=replace(given.export, output="dicom-seg")))
 
 
 @pytest.mark.parametrize(

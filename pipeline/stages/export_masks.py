@@ -24,12 +24,14 @@ from pipeline.archive.sandbox import shared_sandbox
 from pipeline.archive.site_key import load_site_key
 from pipeline.archive.source_tree import SourceTree
 from pipeline.config import PipelineConfig, SourceConfig
+from pipeline.config_export import ExportConfig
 from pipeline.errors import CaseError, RefusedInputError
 from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_volume_rows
 from pipeline.stages.base import Row, Stage, check_flow
 from pipeline.stages.discover_series import examine, take_inventory
 from pipeline.stages.session import work_items
+from pipeline.steps import stored_settings
 
 STEP = "export_masks"
 _EXPORTED = "exported"
@@ -129,6 +131,13 @@ def file_name(volume_id: str, name: str, output: str) -> str:
     return f"{volume_id}_{name}{_SUFFIXES[output]}"
 
 
+def choose_output(config: ExportConfig, run: RunFolder) -> str:
+    """Return what is written: `dicom-seg` or `nifti`."""
+    if config.output != "auto":
+        return config.output
+    return "dicom-seg" if stored_settings(run, ["source"])["source"]["layout"] == "dicom" else "nifti"
+
+
 def open_destination(config: PipelineConfig, run: RunFolder) -> RunFolder:
     """Return the folder of the files; one that is new is its owner's alone.
 
@@ -137,7 +146,9 @@ def open_destination(config: PipelineConfig, run: RunFolder) -> RunFolder:
     """
     setting = config.export.destination
     if not setting or "://" in setting:
-        raise RefusedInputError(f"export.destination: expected a local or mounted folder, got {setting!r}")
+        raise RefusedInputError(
+            f"export.destination: expected a local or mounted folder (--destination), got {setting!r}"
+        )
     path = Path(setting).expanduser().absolute()
     source = SourceTree(config.source.path).uri if config.source.path else ""
     for name, other in {"the run folder": run.root, "the source": source}.items():
@@ -232,7 +243,7 @@ def _find_kept(run: RunFolder, destination: RunFolder, volume_id: str, stamp: st
 
 def _settings_of(run: RunFolder, source: SourceConfig) -> SourceConfig:
     """Return the source's settings with the repairs that the run's volumes were read with."""
-    before: Mapping[str, Any] = run.read_json("settings", "source.json")
+    before: Mapping[str, Any] = stored_settings(run, ["source"])["source"]
     if before["layout"] != "dicom":
         sides = f"dicom-seg needs a run of layout dicom, this is one of {before['layout']}"
         raise RefusedInputError(f"export.output: {sides}")
