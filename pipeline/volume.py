@@ -69,7 +69,7 @@ class Volume:
         image_label: `bool[8]`, the segments that the volume-level label names; all false means healthy, or
             no label if the notes say `UNLABELED`.
         split: `train`, `validation` or `test`.
-        reference_mask: Tumors drawn by a person, if there are any; for evaluation only.
+        reference_mask: Tumors drawn by a person, if there are any; a part of the liver mask.
         couinaud_map: 0 or segment 1..8, if the source has one.
         vessels: Vessel masks, if the source has any and they are asked for.
         content_sha256: Hash of the input.

@@ -17,8 +17,9 @@ _DIFFERENCES = {
     "ircadb": """\
 The paper's figures stand beside ours for orientation and **cannot be compared with them**. What differs: 16 of the 20
 patients of 3D-IRCADb-01, 4 of them for testing; every second slice only, with HU clipped to -40..160, in all volumes
-but one; the annotators' liver masks and Couinaud maps; segments derived from tumor mask x Couinaud map; small networks
-on a 2 mm grid, trained for minutes on a CPU. Four LiTS volumes serve for validation.
+but one; the annotators' Couinaud maps and liver masks, to which the drawn tumors belong, also in test volumes; segments
+derived from tumor mask x Couinaud map; small networks on a 2 mm grid, trained for minutes on a CPU. Four LiTS volumes
+serve for validation.
 
 All arms alike also go beyond the paper in this, so that even "no refinement" is not its baseline: synthetic tumors are
 textured; both networks see intensities relative to the liver's median, in patches of 96 x 96 pixels; CouinaudNet has a
