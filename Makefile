@@ -1,4 +1,6 @@
-# make demo: the whole method on a synthetic cohort. make test: lint, types and tests. make test-faults: tests that kill processes. All install what is missing.
+# make demo: the whole method on a synthetic cohort. make test: lint, types and tests. make test-faults: tests that kill processes.
+# make lint, make types: parts of make test. make benchmark: refinement on this machine. All install what is missing.
+# make clean: removes .venv, runs/demo, runs/benchmark and caches; other runs stay.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,4 +40,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs/demo runs/benchmark build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
