@@ -17,7 +17,8 @@ class ReproduceConfig:
     benchmark: Annotated[Literal["ircadb", "phantom"], tyro.conf.arg(aliases=["--benchmark"])] = "ircadb"
     """`ircadb`: 3D-IRCADb-01 in the paper's roles, with LiTS volumes for validation; `phantom`: synthetic."""
     arms: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--arms"])] = ()
-    """Arms of `pipeline/reproduce/arms.toml`. Empty means all."""
+    """Arms of `pipeline/reproduce/arms.toml`. Empty means its main ones: none, ilr, plr, ilr_plr, supervised,
+    image_level, synthetic, supervised_synthetic and beyond."""
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(aliases=["--seeds"])] = (0,)
     """Each arm is trained once per seed."""
     budget: Annotated[Literal["standard", "smoke"], tyro.conf.arg(aliases=["--budget"])] = "standard"

@@ -67,6 +67,8 @@ def test_shipped_arms_refer_to_trained_arms():
 
 def test_alias_is_not_trained_twice():
     assert [arm.name for arm in choose_arms(ARMS, ["volume_level", "plr", "none"])] == ["none", "plr"]
+    main = "none ilr plr ilr_plr supervised image_level synthetic supervised_synthetic beyond"
+    assert [arm.name for arm in choose_arms(ARMS, [])] == main.split()
 
 
 def test_unknown_arm_is_refused():

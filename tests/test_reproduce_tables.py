@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.case_results import CaseResult
+from pipeline.command_line import parse
 from pipeline.errors import RefusedInputError
 from pipeline.lesions import Lesion, LesionMatch
 from pipeline.metrics import MaskCounts
@@ -173,6 +174,15 @@ def test_section_says_what_differs_before_the_first_table():
     assert "| no refinement | 3.0 | 1.0 |" in section
     assert format_section(ARMS, [], "ircadb") == "No results yet."
     assert "| paper |" not in format_section(ARMS, [make_result()], "phantom")
+
+
+def test_the_commands_train_what_the_tables_hold_and_nothing_else():
+    made = [("none", 1), ("none", 0), ("ilr", 0), ("plr", 0), ("plr", 1)]
+    section = format_section(ARMS, [make_result(arm, seed=seed) for arm, seed in made], "phantom")
+    lines = [line.strip().split() for line in section.splitlines() if "jobs.reproduce" in line]
+    asked = [parse(line[3:]).reproduce for line in lines]
+    assert len(asked) == 2
+    assert sorted((arm, seed) for item in asked for arm in item.arms for seed in item.seeds) == sorted(made)
 
 
 def test_only_the_section_of_a_page_is_replaced(tmp_path):

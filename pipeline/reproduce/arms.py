@@ -22,6 +22,7 @@ class Arm:
         name: Its name on the command line and in file names.
         title: Its name in the tables.
         group: The heading that it stands under.
+        main: Whether it is trained where no arm is named.
         settings: Settings by section that differ from the shared ones.
         paper: The paper's Dice per case and Dice global in percent; None if the paper does not have the arm.
         teacher: Arm whose segmenter predicts the training volumes in the place of CouinaudNet; empty for CouinaudNet.
@@ -32,6 +33,7 @@ class Arm:
     name: str
     title: str
     group: str
+    main: bool = False
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     paper: tuple[float, float] | None = None
     teacher: str = ""
@@ -56,7 +58,7 @@ def choose_arms(arms: Mapping[str, Arm], names: Sequence[str]) -> list[Arm]:
 
     Args:
         arms: All arms.
-        names: Names; empty means all.
+        names: Names; empty means the main arms.
 
     Raises:
         RefusedInputError: If a name is unknown; it and the known ones are quoted.
@@ -64,7 +66,7 @@ def choose_arms(arms: Mapping[str, Arm], names: Sequence[str]) -> list[Arm]:
     unknown = [name for name in names if name not in arms]
     if unknown:
         raise RefusedInputError(f"reproduce.arms: unknown arm {unknown[0]!r}, known are {', '.join(arms)}")
-    wanted = {arms[name].same_as or name for name in names or arms}
+    wanted = {arms[name].same_as or name for name in names or [arm.name for arm in arms.values() if arm.main]}
     return [arm for arm in arms.values() if arm.name in wanted]
 
 

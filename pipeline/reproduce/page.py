@@ -56,7 +56,7 @@ def format_section(arms: Mapping[str, Arm], results: Sequence[Result], benchmark
     shown = arms if real else {name: replace(arm, paper=None) for name, arm in arms.items()}
     labels = tables.format_labels(arms, grouped)
     parts = [
-        f"    {_command(benchmark, results)}",
+        "\n".join(f"    {line}" for line in _commands(benchmark, results)),
         f"Budget {_join(results, 'budget')}; versions {_commits(results)}.",
         _DIFFERENCES[benchmark],
         _READING,
@@ -82,11 +82,17 @@ def format_section(arms: Mapping[str, Arm], results: Sequence[Result], benchmark
     return "\n\n".join(part for part in parts if part)
 
 
-def _command(benchmark: str, results: Sequence[Result]) -> str:
-    """Return the command that makes the results."""
-    arms = " ".join(dict.fromkeys(result["arm"] for result in results))
-    seeds = " ".join(str(seed) for seed in sorted({result["seed"] for result in results}))
-    return f"python -m jobs.reproduce --benchmark {benchmark} --arms {arms} --seeds {seeds} --run RUN"
+def _commands(benchmark: str, results: Sequence[Result]) -> list[str]:
+    """Return the commands that make the results and no others, one for the arms that have the same seeds."""
+    arms: dict[tuple[int, ...], list[str]] = {}
+    for arm in dict.fromkeys(result["arm"] for result in results):
+        seeds = sorted(result["seed"] for result in results if result["arm"] == arm)
+        arms.setdefault(tuple(seeds), []).append(arm)
+    return [
+        f"python -m jobs.reproduce --benchmark {benchmark} --arms {' '.join(names)}"
+        f" --seeds {' '.join(map(str, seeds))} --run RUN"
+        for seeds, names in arms.items()
+    ]
 
 
 def _join(results: Sequence[Result], member: str) -> str:
