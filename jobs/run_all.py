@@ -58,7 +58,8 @@ def main(config: PipelineConfig) -> int:
             if name == "ingest" and not read_volume_rows(run, *PREDICTED_SPLITS):
                 print(f"      {NOTHING_TO_PREDICT}", flush=True)
     print(f"\n{format_table(run.read_json('evaluation', 'summary.json'))}\n")
-    print(f"Predictions: {run.path('predictions')}, measured in {run.path(TABLE)}")
+    if run.exists(TABLE):  # earlier versions wrote none
+        print(f"Predictions: {run.path('predictions')}, measured in {run.path(TABLE)}")
     print(f"Report: {run.path('report.html')}")
     return code
 
