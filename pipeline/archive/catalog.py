@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from errno import errorcode
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from pipeline.archive import ircad, msd
 from pipeline.archive.cases import CaseFiles, CaseSource, to_geometry
+from pipeline.archive.checks import listing, reading, require_folder
 from pipeline.archive.decode_case import VESSELS
 from pipeline.archive.dicom.case import decoder_limits
 from pipeline.archive.labels import NO_LABEL, LabelTable, read_labels, read_splits, unsafe_id_error
@@ -79,7 +79,7 @@ def survey(config: PipelineConfig, *, labels_required: bool = True) -> CaseList:
     if config.source.layout == "dicom":
         raise RefusedInputError("source.layout dicom: only ingest reads DICOM trees")
     source = config.source
-    root = _folder(source.path, "source.path")
+    root = require_folder(source.path, "source.path")
     files = _find_files(root, source.layout)
     table = _read_table(source, root, files, labels_required)
     cases, rejections = _join(files, table, source, root)
@@ -190,11 +190,8 @@ def _phantom_cases(config: PipelineConfig) -> list[CaseSource]:
 
 def _find_files(root: Path, layout: str) -> dict[str, CaseFiles]:
     """Return the files of each case by its name in the archive."""
-    try:
+    with listing(f"source.path {str(root)!r}"):
         return try_again(lambda: _FIND[layout](root))
-    except OSError as error:
-        symbol = errorcode.get(error.errno or 0, "no code")
-        raise RefusedInputError(f"source.path {str(root)!r} cannot be listed ({symbol})") from None
 
 
 def _join(
@@ -212,7 +209,9 @@ def _join(
             continue
         try:
             case = _case(name, files[name], table, source)
-            cases.append(replace(case, couinaud_map=_companion(maps, name), vessels=_companion(vessels, name)))
+            with reading("a file beside the image"):
+                couinaud_map, vessel_mask = _companion(maps, name), _companion(vessels, name)
+            cases.append(replace(case, couinaud_map=couinaud_map, vessels=vessel_mask))
         except CaseError as error:
             rejections[volume_id] = Rejection.from_error(volume_id, error)
     return cases, sorted(rejections.values(), key=lambda item: item.volume_id)
@@ -240,14 +239,14 @@ def _case(name: str, files: CaseFiles, table: LabelTable, source: SourceConfig) 
 def _companion(folder: Path | None, name: str) -> str:
     """Return the path of a case's file in a folder; empty if there is none."""
     path = folder / f"{name}.nii.gz" if folder else None
-    return str(path) if path and path.is_file() else ""
+    return str(path) if path and try_again(path.is_file) else ""
 
 
 def _read_table(source: SourceConfig, root: Path, files: Mapping[str, CaseFiles], required: bool) -> LabelTable:
     """Return the labels from the report table if there is one, else from the label table, which may not be required."""
     labels = Path(source.labels).expanduser().absolute() if source.labels else root / "volume_labels.csv"
     if not source.reports:
-        if source.takes_all or not (required or source.labels or labels.exists()):
+        if source.takes_all or not (required or source.labels or try_again(labels.exists)):
             return LabelTable(dict.fromkeys(filter(is_safe_id, files), NO_LABEL), {})
         return read_labels(labels, _canonical(source))
     reports = Path(source.reports).expanduser().absolute()
@@ -259,20 +258,9 @@ def _read_table(source: SourceConfig, root: Path, files: Mapping[str, CaseFiles]
 def _companion_folder(path: str, name: str, beside: Path) -> Path | None:
     """Return the folder that was named, else the one beside the images; None if there is neither."""
     if path:
-        return _folder(path, name)
-    return beside if beside.is_dir() else None
-
-
-def _folder(path: str, name: str) -> Path:
-    """Return a configured folder as an absolute path: workers have other working directories.
-
-    Raises:
-        RefusedInputError: If it is not there.
-    """
-    folder = Path(path).expanduser().absolute()
-    if not path or not folder.is_dir():
-        raise RefusedInputError(f"{name}: expected a folder, got {path!r}")
-    return folder
+        return require_folder(path, name)
+    with listing(f"{name} {str(beside)!r}"):
+        return beside if try_again(beside.is_dir) else None
 
 
 def _canonical(source: SourceConfig) -> Callable[[str], str]:

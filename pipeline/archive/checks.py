@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import errorcode
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.archive.steady_file import try_again
 from pipeline.arrays import BoolArray, Int16Array, UInt8Array
-from pipeline.errors import CaseError
+from pipeline.errors import CaseError, RefusedInputError
 from pipeline.geometry import liver_box
 from pipeline.volume import Geometry
 
@@ -37,8 +39,37 @@ def reading(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        symbol = errorcode.get(error.errno or 0, "no code")
-        raise CaseError("FILE_UNREADABLE", f"{what} cannot be read ({symbol})") from None
+        raise CaseError("FILE_UNREADABLE", f"{what} cannot be read ({_symbol(error)})") from None
+
+
+@contextmanager
+def listing(what: str) -> Iterator[None]:
+    """Turn a file system's error into a refusal, as `reading` does for one case.
+
+    Args:
+        what: The setting and its folder, such as `source.masks 'masks'`.
+
+    Raises:
+        RefusedInputError: With the error's symbol.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RefusedInputError(f"{what} cannot be listed ({_symbol(error)})") from None
+
+
+def require_folder(path: str, setting: str) -> Path:
+    """Return a configured folder as an absolute path: workers have other working directories.
+
+    Raises:
+        RefusedInputError: If it is not there, or cannot be looked at.
+    """
+    folder = Path(path).expanduser().absolute()
+    with listing(f"{setting} {path!r}"):
+        there = bool(path) and try_again(folder.is_dir)
+    if not there:
+        raise RefusedInputError(f"{setting}: expected a folder, got {path!r}")
+    return folder
 
 
 def to_hu(values: NDArray[Any]) -> Int16Array:
@@ -195,6 +226,11 @@ def _origins(geometry: Geometry, image: Geometry) -> str:
     if np.allclose(geometry.origin_mm, image.origin_mm, rtol=0, atol=GRID_TOLERANCE):
         return ""
     return f"; their origins are {_show(geometry.origin_mm)} and {_show(image.origin_mm)} mm"
+
+
+def _symbol(error: OSError) -> str:
+    """Return what names a file system's error without its path, such as `EIO`."""
+    return errorcode.get(error.errno or 0, "no code")
 
 
 def _show(values: tuple[float, ...]) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.archive.quarantine import Rejection
+from pipeline.archive.steady_file import open_path
 from pipeline.archive.text_tables import encoding_of
 from pipeline.archive.volume_ids import is_safe_id, replacement_id
 from pipeline.errors import CaseError, RefusedInputError
@@ -302,7 +303,8 @@ def _names(header: str, delimiter: str) -> list[str]:
 def _text(path: Path) -> str:
     """Read the table with line feeds only; bytes that are not UTF-8 become marks that no safe id contains."""
     try:
-        text = path.read_bytes().decode(encoding_of(path), errors="replace")
+        with open_path(path) as stream:
+            text = stream.read().decode(encoding_of(path), errors="replace")
     except OSError as error:
         raise RefusedInputError(f"label table {str(path)!r} cannot be read: {error.strerror}") from error
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -54,7 +54,9 @@ def open_members(path: Path, what: str, byte_cap: int = MAXIMUM_ZIP_BYTES) -> It
             `ZIP_UNSUPPORTED` (encrypted, or neither stored nor deflated), `ZIP_CORRUPT`, also when a member is read
             later, or `FILE_UNREADABLE`.
     """
-    if path.is_dir():
+    with reading(what):
+        is_folder = try_again(path.is_dir)
+    if is_folder:
         yield _folder_members(path, what)
         return
     with open_zip(path, what, byte_cap) as (archive, infos):

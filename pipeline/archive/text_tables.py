@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.archive.steady_file import open_path
 from pipeline.errors import RefusedInputError
 
 _DELIMITERS = (",", ";", "\t", "|")
@@ -46,14 +48,19 @@ def read_rows(path: Path, what: str) -> Iterator[TextRow]:
 
 def encoding_of(path: Path) -> str:
     """Return the encoding that a file's byte order mark names, else UTF-8."""
-    with path.open("rb") as stream:
+    with open_path(path) as stream:
         start = stream.read(2)
     return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
+def _open_text(path: Path, newline: str | None = None) -> io.TextIOWrapper:
+    """Open a table as text."""
+    return io.TextIOWrapper(open_path(path), encoding_of(path), errors="replace", newline=newline)
+
+
 def _delimited_rows(path: Path, what: str) -> Iterator[TextRow]:
     """Give the rows of delimited text; quoted cells may hold line feeds."""
-    with path.open(encoding=encoding_of(path), errors="replace", newline="") as stream:
+    with _open_text(path, newline="") as stream:
         header = stream.readline(_HEADER_BYTES)
         delimiter = max(_DELIMITERS, key=header.count)
         names = [name.strip().lower() for name in next(csv.reader([header.rstrip("\r\n")], delimiter=delimiter), [])]
@@ -72,7 +79,7 @@ def _delimited_rows(path: Path, what: str) -> Iterator[TextRow]:
 
 def _json_rows(path: Path, what: str) -> Iterator[TextRow]:
     """Give the objects of a file with one JSON object per line."""
-    with path.open(encoding=encoding_of(path), errors="replace") as stream:
+    with _open_text(path) as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
                 continue
@@ -91,9 +98,10 @@ def _parquet_rows(path: Path, what: str) -> Iterator[TextRow]:
     import pyarrow.parquet as pq
 
     try:
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=_PARQUET_ROWS):
-            for row in batch.to_pylist():
-                yield {str(name).strip().lower(): _to_text(cell) for name, cell in row.items()}
+        with open_path(path) as stream:
+            for batch in pq.ParquetFile(stream).iter_batches(batch_size=_PARQUET_ROWS):
+                for row in batch.to_pylist():
+                    yield {str(name).strip().lower(): _to_text(cell) for name, cell in row.items()}
     except pa.ArrowException:
         raise RefusedInputError(f"{what}: not a readable Parquet file") from None
 

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from pipeline.archive.dicom.case import decoder_limits, repair_codes
@@ -176,23 +177,35 @@ def _candidates(
     inventory.dropped["OTHER_ORIENTATION"] += answer["dropped"]
     items, states = [], {state.name: state for state in found.states}
     for volume in answer["volumes"]:
-        names = (key.volume_id(found.series, volume["name"]), found.series, found.accessions)
-        mask = masks.find(*names, match.liver_mask(found.series))
-        couinaud_map, vessels = masks.find_map(*names), masks.find_vessels(*names)
-        files = [states[name] for name in {name for name, _ in volume["slices"]}]
         item = Candidate(
-            volume_id=names[0],
+            volume_id=key.volume_id(found.series, volume["name"]),
             series=found.series,
             phase=found.phase,
             slices=volume["slices"],
             step_mm=volume["step_mm"],
-            mask=mask.place,
-            couinaud_map=couinaud_map.place,
-            vessels=vessels.place,
-            input_hash=input_hash([*files, *mask.states, *couinaud_map.states, *vessels.states]),
         )
-        items.append(item)
+        files = [states[name] for name in {name for name, _ in volume["slices"]}]
+        try:
+            items.append(_add_masks(item, files, match, found, masks))
+        except CaseError as error:
+            items.append(replace(item, error=error))
     return items
+
+
+def _add_masks(
+    item: Candidate, files: Sequence[FileState], match: Match, found: FoundSeries, masks: MaskIndex
+) -> Candidate:
+    """Return a candidate with its masks and the hash of all of its files; CaseError if one cannot be looked at."""
+    names = (item.volume_id, found.series, found.accessions)
+    mask = masks.find(*names, match.liver_mask(found.series))
+    couinaud_map, vessels = masks.find_map(*names), masks.find_vessels(*names)
+    return replace(
+        item,
+        mask=mask.place,
+        couinaud_map=couinaud_map.place,
+        vessels=vessels.place,
+        input_hash=input_hash([*files, *mask.states, *couinaud_map.states, *vessels.states]),
+    )
 
 
 def _run(rows: list[dict[str, Any]], stage: Stage) -> Iterator[Row]:

@@ -8,21 +8,25 @@ slices of each organ.
 
 from __future__ import annotations
 
+import errno
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
+from pipeline.archive.checks import listing, reading, require_folder
 from pipeline.archive.dicom.case import pack_json
 from pipeline.archive.dicom.inventory import FoundSeries, Inventory
 from pipeline.archive.dicom.kinds import hash_text
 from pipeline.archive.ircad import is_liver_tumor
 from pipeline.archive.source_tree import ZIP_MARK, FileState
 from pipeline.archive.steady_file import try_again
-from pipeline.errors import RefusedInputError
 
 SUFFIXES = (".nii.gz", ".dcm")
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""Errors that say that there is no such file."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class MaskIndex:
         vessels: Folder of vessel masks, named likewise; empty if there is none.
 
     Raises:
-        RefusedInputError: If a folder is named and is not there.
+        RefusedInputError: If a folder is named and is not there, or cannot be listed.
     """
 
     def __init__(self, folder: str, root: str, inventory: Inventory, maps: str = "", vessels: str = "") -> None:
@@ -70,33 +74,38 @@ class MaskIndex:
             accessions: Hashes of the accession numbers.
             named: What the label table says: a path below the folder of masks or the archive's root, or the UID of
                 a series of mask slices.
+
+        Raises:
+            CaseError: `FILE_UNREADABLE`.
         """
         if named:
             return self._named_mask(named)
-        if path := _look_up(self._named, volume_id, series, accessions):
-            return _file_mask(path)
+        if state := _look_up(self._named, "the mask", volume_id, series, accessions):
+            return _file_mask(state)
         if series in self._inventory.masks:
             state = self._inventory.masks[series]
             return Mask(pack_json(["tree", state.name]), (state,))
         return _organs_mask(*self._organs[series]) if series in self._organs else Mask()
 
     def find_map(self, volume_id: str, series: str, accessions: Iterable[str]) -> Mask:
-        """Return the Couinaud map of a series, perhaps none; arguments as in `find`."""
-        return _companion(_look_up(self._maps, volume_id, series, accessions))
+        """Return the Couinaud map of a series, perhaps none; arguments and errors as in `find`."""
+        return _companion(_look_up(self._maps, "the Couinaud map", volume_id, series, accessions))
 
     def find_vessels(self, volume_id: str, series: str, accessions: Iterable[str]) -> Mask:
-        """Return the vessel mask of a series, perhaps none; arguments as in `find`."""
-        return _companion(_look_up(self._vessels, volume_id, series, accessions))
+        """Return the vessel mask of a series, perhaps none; arguments and errors as in `find`."""
+        return _companion(_look_up(self._vessels, "the vessel mask", volume_id, series, accessions))
 
     def _named_mask(self, named: str) -> Mask:
         """Return a series of mask slices, or a file that lies in one of the folders, whatever its name says."""
         if found := self._inventory.series.get(hash_text(named)):
             return _organs_mask(found, [])
-        with suppress(OSError, ValueError):  # a name that is too long, or holds a zero
+        with suppress(ValueError):  # a name that holds a zero
             for folder in self._folders:
                 file = (folder / named).resolve()
-                if file.is_relative_to(folder.resolve()) and file.is_file() and file.name.endswith(SUFFIXES):
-                    return _file_mask(str(file))
+                if not file.is_relative_to(folder.resolve()) or not file.name.endswith(SUFFIXES):
+                    continue
+                if state := _file_state(str(file), "the mask"):
+                    return _file_mask(state)
         return Mask()
 
 
@@ -122,25 +131,38 @@ def find_organs(inventory: Inventory) -> dict[str, tuple[FoundSeries, list[Found
     }
 
 
-def _look_up(files: Mapping[str, str], volume_id: str, series: str, accessions: Iterable[str]) -> str:
-    """Return the path of the file that is named after a series; empty if there is none."""
-    return next((files[key] for key in (volume_id, series, *sorted(accessions)) if key in files), "")
+def _look_up(
+    files: Mapping[str, str], what: str, volume_id: str, series: str, accessions: Iterable[str]
+) -> FileState | None:
+    """Return the file that is named after a series; None if there is none."""
+    paths = [files[key] for key in (volume_id, series, *sorted(accessions)) if key in files]
+    return next(filter(None, (_file_state(path, what) for path in paths)), None)
 
 
-def _file_mask(path: str) -> Mask:
+def _file_mask(state: FileState) -> Mask:
     """Return a mask that is a file of its own."""
-    return Mask(pack_json(["file", path]), (_file_state(path),))
+    return Mask(pack_json(["file", state.name]), (state,))
 
 
-def _companion(path: str) -> Mask:
-    """Return a file beside the CT that is no liver mask, or none if its path is empty."""
-    return Mask(path, (_file_state(path),)) if path else Mask()
+def _companion(state: FileState | None) -> Mask:
+    """Return a file beside the CT that is no liver mask."""
+    return Mask(state.name, (state,)) if state else Mask()
 
 
-def _file_state(path: str) -> FileState:
-    """Return what tells a changed file from an unchanged one."""
-    status = Path(path).stat()
-    return FileState(path, status.st_size, status.st_mtime_ns)
+def _file_state(path: str, what: str) -> FileState | None:
+    """Return what tells a changed file from an unchanged one; None if there is no such file.
+
+    Raises:
+        CaseError: `FILE_UNREADABLE`.
+    """
+    with reading(what):
+        try:
+            status = try_again(Path(path).stat)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return None
+            raise
+    return FileState(path, status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
 def _organs_mask(liver: FoundSeries, tumors: Sequence[FoundSeries]) -> Mask:
@@ -152,10 +174,11 @@ def _organs_mask(liver: FoundSeries, tumors: Sequence[FoundSeries]) -> Mask:
 
 def _index(folder: str, setting: str) -> dict[str, str]:
     """Return the files of a folder by the keys under which they are found."""
-    path = Path(folder).expanduser().absolute()
-    if folder and not path.is_dir():
-        raise RefusedInputError(f"{setting}: expected a folder, got {folder!r}")
-    files = try_again(lambda: sorted(path.iterdir())) if folder else []
+    if not folder:
+        return {}
+    path = require_folder(folder, setting)
+    with listing(f"{setting} {folder!r}"):
+        files = try_again(lambda: sorted(path.iterdir()))
     return {name: str(file) for file in files for name in _names(file)}
 
 
@@ -163,4 +186,4 @@ def _names(file: Path) -> list[str]:
     """Return the keys under which a mask is found: its name without suffix, and the hash of it."""
     suffix = next((suffix for suffix in SUFFIXES if file.name.endswith(suffix)), "")
     stem = file.name.removesuffix(suffix)
-    return [stem, hash_text(stem)] if suffix and file.is_file() else []
+    return [stem, hash_text(stem)] if suffix else []
