@@ -22,6 +22,7 @@ def main(config: PipelineConfig) -> int:
             print(f"{step.name}: {IN_USE if used else 'looks for what is new or changed in the source'}", flush=True)
         if step.committed and (used or (step.exit_code == EXIT_DONE and not grows)):
             return step.exit_code  # cases are added, and rejected ones tried again, until a later step has used them
+        from pipeline.archive.dicom.patients import note_patients
         from pipeline.archive.reports import write_review
         from pipeline.slabs import count_notes, read_volume_rows
         from pipeline.stages.find_cases import find_cases
@@ -51,6 +52,8 @@ def main(config: PipelineConfig) -> int:
         if reasons:
             counts = f"{reasons.total()} of {taken} cases set aside: {join_counts(reasons)}"
             print(f"{step.name}: {counts}; python -m jobs.status --run {config.run} lists them")
+        if shared := note_patients(step.run, found.patients):
+            print(f"{step.name}: {shared} volumes are of patients in several splits (note PATIENT_IN_SPLITS)")
         notes = count_notes(read_volume_rows(step.run))
         return step.commit(taken=taken, given=accepted, quarantined=reasons, notes=notes, **found.report)
 

@@ -24,7 +24,9 @@ from pipeline.evaluation_rows import (
 from pipeline.lesions import IOU_LIMITS, SIZE_BINS_MM, DetectionCounts, equivalent_diameter_mm, size_bin
 from pipeline.metrics import LabelConfusion, dice_global, dice_per_case
 from pipeline.run_folder import RunFolder
+from pipeline.slabs import count_notes, read_volume_rows
 from pipeline.text_table import align
+from pipeline.volume import PATIENT_IN_SPLITS
 
 EVALUATED_SPLITS = ("test", "validation")
 """Splits with predictions of the segmenter."""
@@ -50,11 +52,16 @@ def write_evaluation(
     for name, (columns, rows) in tables.items():
         run.write_bytes(format_csv(columns, rows).encode(), "evaluation", f"{name}.csv")
     missing = [step for step in WEAK_LABEL_STEPS.values() if not run.exists("reports", f"{step}.json")]
-    run.write_json(summarize(cases, labels, config, missing), "evaluation", "summary.json")
+    notes = count_notes(read_volume_rows(run, *EVALUATED_SPLITS))
+    run.write_json(summarize(cases, labels, config, missing, notes), "evaluation", "summary.json")
 
 
 def summarize(
-    cases: Sequence[CaseResult], labels: Sequence[LabelResult], config: PipelineConfig, missing: Sequence[str] = ()
+    cases: Sequence[CaseResult],
+    labels: Sequence[LabelResult],
+    config: PipelineConfig,
+    missing: Sequence[str] = (),
+    notes: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Merge the counts and divide once: the content of `evaluation/summary.json`; undefined values are None.
 
@@ -63,6 +70,7 @@ def summarize(
         labels: Pathological train and validation volumes with a reference.
         config: Settings of the run.
         missing: Those of `WEAK_LABEL_STEPS` that have not completed, as where the segmenter learned no pseudo labels.
+        notes: How many test and validation volumes have each note.
     """
     return {
         "segmenter": {
@@ -72,6 +80,7 @@ def summarize(
             [result for result in labels if result.split == "train"], config, missing
         ),
         "image_labels": _summarize_labels(labels),
+        "notes": dict(notes or {}),
         "config": {
             "image_labels": asdict(config.image_labels),
             "pixel_labels": asdict(config.pixel_labels),
@@ -189,11 +198,13 @@ def format_table(summary: Mapping[str, Any]) -> str:
         if labels["n_cases"]
     ]
     bare = sum(values["n_without_reference"] for values in summary["segmenter"].values())
+    shared = summary.get("notes", {}).get(PATIENT_IN_SPLITS, 0)
     dice, width = ["cases", "Dice per case", "Dice global"], len(max(titles.values(), key=len))
     tables = [
         align(["segmenter", *dice, "lesion F1", "F1, IoU>0.5"], segmenter, width),
         align(["pseudo masks", *dice], arms, width),
         align(["image labels", "slices", "wrong"], wrong, width),
         *([f"Test and validation volumes without a reference mask: {bare}"] if bare else []),
+        *([f"Test and validation volumes of patients in several splits: {shared}"] if shared else []),
     ]
     return "\n\n".join(tables)

@@ -41,9 +41,14 @@ class VolumeRow:
     notes: str = ""
 
     @property
+    def noted(self) -> list[str]:
+        """The codes in `notes`."""
+        return [note for note in self.notes.split(";") if note]
+
+    @property
     def labeled(self) -> bool:
         """Whether the volume has a label."""
-        return UNLABELED not in self.notes.split(";")
+        return UNLABELED not in self.noted
 
     @property
     def healthy(self) -> bool:
@@ -63,7 +68,7 @@ class VolumeRow:
 
 def count_notes(volumes: Iterable[VolumeRow]) -> Counter[str]:
     """Return how many volumes have each note."""
-    return Counter(note for volume in volumes for note in volume.notes.split(";") if note)
+    return Counter(note for volume in volumes for note in volume.noted)
 
 
 def write_volume_row(run: RunFolder, row: VolumeRow) -> None:

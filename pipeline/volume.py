@@ -55,6 +55,8 @@ class Vessels:
 
 UNLABELED = "UNLABELED"
 """Note of a volume of which nobody has said which segments hold tumors."""
+PATIENT_IN_SPLITS = "PATIENT_IN_SPLITS"
+"""Note of a volume whose patient has volumes in several splits."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def write_run(folder, predict_relabeled=True):
     }
     masks = {}
     for volume_id, (split, segments, has_reference) in roles.items():
-        volume = _volume_row(volume_id, split, encode_segments(segments), has_reference)
+        volume = make_volume_row(volume_id, split, segments, has_reference)
         masks[volume_id] = _draw_masks(generator, volume)
         _write_volume(run, volume, masks[volume_id], config)
     for step in ("ingest", *WEAK_LABEL_STEPS.values(), "predict_segmentation"):
@@ -70,11 +70,11 @@ def write_run(folder, predict_relabeled=True):
     return config, masks
 
 
-def _volume_row(volume_id, split, label, has_reference):
+def make_volume_row(volume_id, split, segments=(), has_reference=False):
     return VolumeRow(
         volume_id=volume_id,
         split=split,
-        image_label=tuple(label.tolist()),
+        image_label=tuple(encode_segments(segments).tolist()),
         native_shape=NATIVE_SHAPE,
         spacing_mm=SPACING_MM,
         origin_mm=(0.0, 0.0, 0.0),

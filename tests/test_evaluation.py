@@ -17,13 +17,13 @@ from pipeline.case_results import (
 from pipeline.config import ImageLabelConfig, PixelLabelConfig, SegmenterConfig
 from pipeline.csv_text import format_csv
 from pipeline.errors import RefusedInputError
-from pipeline.evaluation import format_table, summarize
+from pipeline.evaluation import format_table, summarize, write_evaluation
 from pipeline.evaluation_rows import CASE_COLUMNS, LESION_COLUMNS, case_rows, lesion_rows
 from pipeline.masks import read_prediction
 from pipeline.metrics import LabelConfusion, MaskCounts, count_masks
 from pipeline.report.page import build_report
 from pipeline.run_folder import RunFolder
-from pipeline.slabs import read_volume_rows
+from pipeline.slabs import read_volume_rows, write_volume_row
 from pipeline.steps import Step
 from tests.evaluation_cases import LIVER_SLICES, NATIVE_SHAPE, SPACING_MM, make_config, write_run
 
@@ -165,6 +165,17 @@ def test_console_table_is_plain_and_narrow(evaluated):
         "segmenter", "test", "validation", "pseudo masks", *ARMS.values(), "image labels", "before ILR", "after ILR",
         "Test and validation volumes without a reference mask: 1",
     ]  # fmt: skip
+
+
+def test_patients_in_several_splits_are_told_beside_the_figures(tmp_path):
+    config, _ = write_run(tmp_path)
+    run = RunFolder(config.run)
+    for row in read_volume_rows(run, "train", "test"):
+        write_volume_row(run, replace(row, notes="PATIENT_IN_SPLITS"))
+    write_evaluation(run, [], [], config)
+    summary = run.read_json("evaluation", "summary.json")
+    assert summary["notes"] == {"PATIENT_IN_SPLITS": len(read_volume_rows(run, "test"))}
+    assert "Test and validation volumes of patients in several splits: 3" in format_table(summary)
 
 
 @pytest.mark.parametrize(

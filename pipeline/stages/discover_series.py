@@ -183,6 +183,7 @@ def _candidates(
             phase=found.phase,
             slices=volume["slices"],
             step_mm=volume["step_mm"],
+            patient=volume["patient"],
         )
         files = [states[name] for name in {name for name, _ in volume["slices"]}]
         try:

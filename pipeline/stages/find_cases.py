@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,14 @@ class FoundCases:
         rejections: Cases that are set aside before anything is read.
         report: What the step's report says beyond that.
         unused_labels: Ids of labels that name no image, where these are file names; none that a report gave.
+        patients: Hash of each case's patient id, where the layout tells it; in memory only.
     """
 
     cases: list[CaseSource]
     rejections: list[Rejection]
     report: dict[str, Any] = field(default_factory=dict)
     unused_labels: tuple[str, ...] = ()
+    patients: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def find_cases(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFolder, str], None]) -> FoundCases:
@@ -89,7 +91,8 @@ def _find_in_archive(run: RunFolder, config: PipelineConfig, remove: Callable[[R
         "changes": changes.counts,
     }
     counts = {"labels_without_images": selection.unmatched, "unread_folders": inventory.skipped["FOLDER_UNREADABLE"]}
-    return FoundCases(selection.cases, selection.rejections, {"archive": report, **counts})
+    given = {"archive": report, **counts}
+    return FoundCases(selection.cases, selection.rejections, given, patients=selection.patients)
 
 
 def _find_on_disk(run: RunFolder, config: PipelineConfig, remove: Callable[[RunFolder, str], None]) -> FoundCases:

@@ -1,8 +1,9 @@
 """What the pipeline wants to know of one DICOM slice before it decodes a pixel.
 
 Only the attributes named here are parsed. The patient id is among them for one reason, to notice two patients in one
-series, and is kept as a hash; the acquisition's time for another, to tell two phases apart, and leaves this package as
-an order. Names, dates and texts are never read. A frame of an enhanced object is a slice like any other.
+series and one patient in two splits, and is kept as a hash; the acquisition's time for another, to tell two phases
+apart, and leaves this package as an order. Names, dates and texts are never read. A frame of an enhanced object is a
+slice like any other.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class SliceHeader:
         member: The file.
         digest: SHA-256 of the file, for exact duplicates.
         series: Series instance UID.
-        patient: Hash of the patient id.
+        patient: Hash of the patient id; empty if there is none.
         frame: Frame of reference UID; empty if there is none.
         matrix: Rows and columns.
         pixel_spacing_mm: Distance between rows, between columns.
@@ -116,7 +117,7 @@ def _read_frame(member: Member, dataset: pydicom.Dataset, digest: bytes, index: 
         member=member,
         digest=digest + index.to_bytes(4, "big"),
         series=text_of(dataset, "SeriesInstanceUID"),
-        patient=hashlib.sha256(text_of(dataset, "PatientID").encode()).digest(),
+        patient=_hash_patient(dataset),
         frame=text_of(dataset, "FrameOfReferenceUID"),
         matrix=_matrix(dataset, what),
         pixel_spacing_mm=_pixel_spacing(dataset, what),
@@ -128,6 +129,12 @@ def _read_frame(member: Member, dataset: pydicom.Dataset, digest: bytes, index: 
         temporal=text_of(dataset, "TemporalPositionIdentifier"),
         time=text_of(dataset, "AcquisitionTime") or text_of(dataset, "ContentTime"),
     )
+
+
+def _hash_patient(dataset: pydicom.Dataset) -> bytes:
+    """Return the hash of the patient id, which is nowhere written; empty if there is none."""
+    patient = text_of(dataset, "PatientID").strip(" \0")
+    return hashlib.sha256(patient.encode("utf-8", "surrogateescape")).digest() if patient else b""
 
 
 def _is_lossy(dataset: pydicom.Dataset) -> bool:

@@ -41,6 +41,7 @@ class Candidate:
         phase: One of `PHASES`.
         slices: File and frame of each slice, in order.
         step_mm: Distance between slices.
+        patient: Hash of the patient id; empty if there is none. Never for messages or files.
         mask: Where its liver mask lies, or empty.
         couinaud_map: Path of its Couinaud map, or empty.
         vessels: Path of its vessel mask, or empty.
@@ -53,6 +54,7 @@ class Candidate:
     phase: str
     slices: Sequence[Sequence[Any]] = ()
     step_mm: float = 0.0
+    patient: str = field(default="", repr=False)
     mask: str = ""
     couinaud_map: str = ""
     vessels: str = ""
@@ -75,6 +77,7 @@ class Selection:
         rejections: Series that should have been volumes.
         skipped: Series that are not used, by reason.
         inputs: Hash of each case's files and label, by volume id.
+        patients: Hash of each case's patient id, by volume id.
         unmatched: Labels that no CT series answers to, as most of a whole hospital's in a small archive.
     """
 
@@ -85,6 +88,7 @@ class Selection:
     rejections: list[Rejection] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     inputs: dict[str, str] = field(default_factory=dict)
+    patients: dict[str, str] = field(default_factory=dict, repr=False)
     unmatched: int = 0
 
 
@@ -170,3 +174,4 @@ def _take(match: Match, item: Candidate, result: Selection, mask_required: bool)
     files = (pack_json([result.root, item.slices]), item.mask, item.couinaud_map, item.vessels)
     result.cases.append(CaseSource(item.volume_id, "dicom", label.split, label.segments, *files))
     result.inputs[item.volume_id] = f"{item.input_hash} {label}"
+    result.patients[item.volume_id] = item.patient

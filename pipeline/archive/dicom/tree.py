@@ -86,8 +86,8 @@ def examine_series(source: str, files: Sequence[Sequence[Any]], repairs: Sequenc
         repairs: As `arrange`.
 
     Returns:
-        `volumes`: one entry per volume with `name`, `slices` (file and frame of each, in order), `step_mm`;
-        `dropped`: slices of another orientation.
+        `volumes`: one entry per volume with `name`, `slices` (file and frame of each, in order), `step_mm` and
+        `patient` (hash of the patient id, in memory only); `dropped`: slices of another orientation.
 
     Raises:
         CaseError: As `read_headers` and `split_series`.
@@ -175,7 +175,8 @@ def _describe(kind: FileKind, states: Sequence[FileState]) -> dict[str, Any]:
 def _describe_part(part: Part) -> dict[str, Any]:
     """Return a volume's slices as JSON values."""
     slices = [[header.member.name, header.index] for header in part.series.slices]
-    return {"name": part.name, "slices": slices, "step_mm": part.series.step_mm}
+    patient = part.series.slices[0].patient.hex()
+    return {"name": part.name, "slices": slices, "step_mm": part.series.step_mm, "patient": patient}
 
 
 def arrange_slices(tree: SourceTree, slices: Sequence[Sequence[Any]], repairs: Sequence[str]) -> Series:
