@@ -1,6 +1,7 @@
 """Couinaud maps of an archive: written once, resumed, quarantined, and taken by `ingest` for the same input only."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,6 +115,37 @@ def test_bad_masks_are_set_aside_and_tried_again(ray_cluster, tmp_path):
     assert construct_couinaud.main(config) == 3
     assert [rejection.volume_id for rejection in read_rejections(run)] == ["phantom_002"]
     assert len(read_rows(run)) == 3
+
+
+def test_a_grown_archive_and_mended_files_are_mapped_again(ray_cluster, tmp_path):
+    """After exit code 0 and after 3, and no map that is still right is made again."""
+    root, run = write_archive(tmp_path / "archive", IDS[:2], maps=True), RunFolder(str(tmp_path / "run"))
+    config = configure(tmp_path / "run", root, couinaud=PRECOMPUTED)
+
+    def start():
+        before, code = files(config), construct_couinaud.main(config)
+        written = {name for name, when in files(config).items() if before.get(name) != when}
+        counts = run.read_json("reports", "construct_couinaud.json")["changes"]
+        return code, sorted(Path(name).stem for name in written if name.startswith("couinaud_maps/")), counts
+
+    def mend(name, only):
+        volume = phantom(name)
+        write_nifti(root / "couinaudTr" / f"{name}.nii.gz", only * volume.liver_mask.astype(np.uint8), volume)
+
+    changes = {"new": 2, "changed": 0, "unchanged": 0, "replaced": 0, "gone": 0}
+    assert start() == (0, [*IDS[:2]], changes)
+    mend(IDS[1], only=2)
+    write_archive(root, IDS[2:3], maps=True)
+    write_nifti(root / "labelsTr" / f"{IDS[2]}.nii.gz", np.zeros_like(phantom().couinaud_map), phantom(IDS[2]))
+    assert start() == (3, [IDS[1]], {**changes, "new": 1, "changed": 1, "unchanged": 1})
+    mend(IDS[1], only=3)
+    write_archive(root, IDS[2:3], maps=True)
+    assert start() == (0, [*IDS[1:3]], {**changes, "new": 0, "changed": 2, "unchanged": 1})
+    made = sitk.GetArrayFromImage(sitk.ReadImage(str(run.local("couinaud", f"{IDS[1]}.nii.gz"))))
+    assert set(np.unique(made)) == {0, 3}
+    (root / "labelsTr" / f"{IDS[1]}.nii.gz").unlink()
+    assert start() == (3, [], {**changes, "new": 0, "unchanged": 2, "replaced": 1})
+    assert run.names("couinaud") == [f"{IDS[0]}.nii.gz", f"{IDS[2]}.nii.gz", "segments.ctbl"]
 
 
 def test_archive_without_a_usable_case_is_refused(ray_cluster, tmp_path):

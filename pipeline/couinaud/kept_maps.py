@@ -73,6 +73,12 @@ def write_map(run: RunFolder, volume: Volume, made: TimedMap) -> None:
     run.write_table(encode(columns, couinaud_maps_schema()), ROWS, f"{volume_id}.parquet")
 
 
+def remove_map(run: RunFolder, volume_id: str) -> None:
+    """Remove a map, its row first."""
+    run.remove(ROWS, f"{volume_id}.parquet")
+    run.remove(MAPS, f"{volume_id}.nii.gz")
+
+
 def read_map(run: RunFolder, volume: Volume) -> TimedMap | None:
     """Return the map that was made from exactly this volume; None if there is none.
 

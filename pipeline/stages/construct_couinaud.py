@@ -6,15 +6,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.archive.cases import CaseSource
-from pipeline.archive.catalog import read_case
+from pipeline.archive.catalog import list_files, read_case
+from pipeline.archive.dicom.changes import find_changes, remember
+from pipeline.archive.dicom.inventory import input_hash
 from pipeline.archive.quarantine import Rejection, remove_rejection, write_rejection
 from pipeline.config import PipelineConfig
-from pipeline.couinaud.kept_maps import ROWS, construct_or_take, write_map
+from pipeline.couinaud.kept_maps import ROWS, construct_or_take, remove_map, write_map
 from pipeline.run_folder import RunFolder
 from pipeline.stages.base import REASON, CaseStage, Row, check_flow
 from pipeline.stages.volumes import CASE_COLUMNS, load_networks, map_volumes, reject
 
 STEP = "construct_couinaud"
+INPUTS = "couinaud_inputs.json"
+"""What the maps were made from, as `archive.json` says it of volumes."""
 
 
 class ConstructCouinaud(CaseStage):
@@ -67,10 +71,26 @@ def construct_maps(run: RunFolder, config: PipelineConfig, cases: Sequence[CaseS
             yield Rejection(**row)
 
 
-def find_unmapped(run: RunFolder, cases: Sequence[CaseSource]) -> list[CaseSource]:
-    """Return the cases that have no committed map."""
+def find_unmapped(
+    run: RunFolder, cases: Sequence[CaseSource], rejections: Sequence[Rejection]
+) -> tuple[list[CaseSource], dict[str, int]]:
+    """Remove maps whose input is not what it was, or is not remembered; return the cases without one, and the changes.
+
+    Args:
+        run: Run folder.
+        cases: Cases of the source.
+        rejections: Those that are set aside before anything is read.
+    """
+    inputs = {case.volume_id: input_hash(list_files(case)) for case in cases}
+    rejected = {item.volume_id for item in rejections}
+    changes = find_changes(run, inputs, rejected.__contains__, INPUTS)
+    outdated = changes.stale | changes.new
+    for volume_id in outdated:
+        remove_map(run, volume_id)
+    if outdated:
+        remember(run, changes, state=INPUTS)
     mapped = set(run.names(ROWS))
-    return [case for case in cases if f"{case.volume_id}.parquet" not in mapped]
+    return [case for case in cases if f"{case.volume_id}.parquet" not in mapped], changes.counts
 
 
 def set_aside(run: RunFolder, outcomes: Iterable[Rejection]) -> Counter[str]:

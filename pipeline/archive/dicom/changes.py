@@ -19,6 +19,7 @@ from pipeline.errors import RefusedInputError
 from pipeline.run_folder import RunFolder
 
 _STATE = "archive.json"
+"""What `ingest` remembers; other jobs have a file of their own."""
 
 
 def require_same_key(run: RunFolder, key: SiteKey) -> None:
@@ -40,45 +41,52 @@ class Changes:
             one is taken now, or none) and `gone` cases.
         stale: Ids of those whose results no longer hold: changed and replaced ones. What is gone from the archive
             stays in the run folder.
+        new: Ids of those that the run folder does not remember.
         inputs: What is to be remembered now.
     """
 
     counts: dict[str, int]
     stale: frozenset[str]
+    new: frozenset[str]
     inputs: dict[str, str]
 
 
-def find_changes(run: RunFolder, inputs: Mapping[str, str], is_known: Callable[[str], bool]) -> Changes:
+def find_changes(
+    run: RunFolder, inputs: Mapping[str, str], is_known: Callable[[str], bool], state: str = _STATE
+) -> Changes:
     """Compare an archive with what the run folder remembers of it.
 
     Args:
         run: Run folder.
         inputs: Hash and label of each case's input, by volume id.
         is_known: Tells whether an id is that of a volume which the archive holds, be it a case or not.
+        state: File of the run folder that remembers.
     """
-    before: dict[str, str] = run.read_json(_STATE)["inputs"] if run.exists(_STATE) else {}
+    before: dict[str, str] = run.read_json(state)["inputs"] if run.exists(state) else {}
+    new = frozenset(inputs.keys() - before.keys())
     changed = {name for name in inputs.keys() & before.keys() if inputs[name] != before[name]}
     replaced = {name for name in before.keys() - inputs.keys() if is_known(name)}
     gone = {name: before[name] for name in before.keys() - inputs.keys() - replaced}
     counts = {
-        "new": len(inputs.keys() - before.keys()),
+        "new": len(new),
         "changed": len(changed),
         "unchanged": len(inputs.keys() & before.keys()) - len(changed),
         "replaced": len(replaced),
         "gone": len(gone),
     }
-    return Changes(counts, frozenset(changed | replaced), {**gone, **inputs})
+    return Changes(counts, frozenset(changed | replaced), new, {**gone, **inputs})
 
 
-def remember(run: RunFolder, changes: Changes, key: SiteKey | None = None) -> None:
+def remember(run: RunFolder, changes: Changes, key: SiteKey | None = None, state: str = _STATE) -> None:
     """Write what the archive is now. Stale results must have been removed: nothing tells them later.
 
     Args:
         run: Run folder.
         changes: How the archive differs from what was remembered.
         key: Made the ids; None if they are the archive's own.
+        state: File of the run folder that remembers.
     """
-    run.write_json({"key": key.fingerprint if key else "", "inputs": changes.inputs}, _STATE)
+    run.write_json({"key": key.fingerprint if key else "", "inputs": changes.inputs}, state)
 
 
 def write_identifiers(path: str, run: RunFolder, identifiers: Mapping[str, Mapping[str, str]]) -> None:
