@@ -111,6 +111,7 @@ def test_a_volume_id_names_a_series_or_a_part_of_it(tmp_path):
         ("series,segments\na,4\na,5\n", "LABEL_CONFLICT"),
         ("series,segments\na,4\na,9\n", "SEGMENT_LABEL"),
         ("series,segments,split\na,4,exam\n", "SPLIT_UNKNOWN"),
+        ("series,segments,liver_mask\na,4,m.nii.gz\na,4,n.nii.gz\n", "LABEL_CONFLICT"),
     ],
 )
 def test_67_68_rows_that_make_no_sense_reject_their_series(tmp_path, text, code):
@@ -122,6 +123,12 @@ def test_67_68_rows_that_make_no_sense_reject_their_series(tmp_path, text, code)
 def test_68_the_same_row_twice_counts_once(tmp_path):
     result = choose(tmp_path, "accession,segments\nA1,IVa\nA1,4b\n", inventory(a="A1"), a=GOOD)
     assert [case.segments for case in result.cases] == [(4,)]
+
+
+@pytest.mark.parametrize("masks", [("", "m.nii.gz"), ("m.nii.gz", ""), ("m.nii.gz", "m.nii.gz")])
+def test_68_the_mask_that_one_of_two_rows_names_is_taken(tmp_path, masks):
+    (label,) = labels(tmp_path, "series,segments,liver_mask\n" + "".join(f"a,4,{mask}\n" for mask in masks))
+    assert (label.liver_mask, label.label.segments) == ("m.nii.gz", (4,))
 
 
 def test_69_cases_missing_on_either_side_are_counted(tmp_path):

@@ -190,13 +190,26 @@ def _read_studies(path: Path, column: str) -> list[StudyLabel]:
         name = (row.key, row.volume_id)
         try:
             study = StudyLabel(*name, _parse(row, safe=True), liver_mask=row.liver_mask, place=row.place)
-            if found.setdefault(name, study).label not in (study.label, None):
-                sides = f"{found[name].label} before and {study.label} here"
+            before = found.setdefault(name, study)
+            if sides := _find_conflict(before, study):
                 raise CaseError("LABEL_CONFLICT", f"the label table says {sides}", "list")
+            if before.label and not before.liver_mask:
+                found[name] = study
         except CaseError as error:
             message = f"{row.place}: {error.message}"
             found[name] = StudyLabel(*name, None, CaseError(error.code, message, error.step), place=row.place)
     return list(found.values())
+
+
+def _find_conflict(before: StudyLabel, here: StudyLabel) -> str:
+    """Return how two rows of one case contradict each other, without a file's name; empty if they do not.
+
+    A row that names no liver mask says nothing of it, one that makes no sense nothing at all.
+    """
+    if before.label not in (here.label, None):
+        return f"{before.label} before and {here.label} here"
+    masks = {before.liver_mask, here.liver_mask} - {""}
+    return "one liver mask before and another here" if before.label and len(masks) > 1 else ""
 
 
 def _require_no_segments(path: Path) -> None:
