@@ -79,9 +79,17 @@ def write_labels(path: Path, rows, key="series") -> Path:
     return path
 
 
+def write_key(folder: Path, key: str) -> Path:
+    """Write the site's key, for its owner only."""
+    path = folder / "key"
+    path.write_text(key)
+    path.chmod(0o600)
+    return path
+
+
 def configure(root: Path, run: Path, **source) -> PipelineConfig:
     """Settings for an archive in `root/archive`, with the masks, labels and key beside it."""
-    (root / "key").write_text(KEY)
+    write_key(root, KEY)
     for name in ("masks", "maps"):
         (root / name).mkdir(exist_ok=True)
     settings = {

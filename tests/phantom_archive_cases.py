@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pipeline.config import CouinaudConfig, GridConfig, PhantomConfig, PipelineConfig, SourceConfig
 from pipeline.config_archive import SynthesizeArchiveConfig
 from pipeline.phantom_archive.tags import SECRETS
-from tests.dicom_archive_cases import KEY
+from tests.dicom_archive_cases import KEY, write_key
 
 TINY = PhantomConfig(slices=12, height=48, width=60, slice_spacing_mm=14.0, pixel_spacing_mm=5.2)
 
@@ -25,9 +25,8 @@ def synthesis(root: Path, seed=0, **settings) -> PipelineConfig:
 def ingestion(root: Path, **source) -> PipelineConfig:
     """Settings of a run over that archive."""
     site = root / "site"
-    (root / "key").write_text(KEY)
     folders = {"path": site / "dicom", "labels": site / "labels.csv", "masks": site / "masks"}
-    folders |= {"couinaud_maps": site / "couinaud", "id_key": root / "key"}
+    folders |= {"couinaud_maps": site / "couinaud", "id_key": write_key(root, KEY)}
     settings = {name: str(path) for name, path in folders.items()} | {"decoder_memory_mb": 1024, **source}
     grid = GridConfig(height=48, width=60, spacing_mm=5.2, slab_length=8)
     source = SourceConfig(layout="dicom", **settings)

@@ -35,6 +35,7 @@ from tests.dicom_archive_cases import (
     make_series,
     save,
     series_uid,
+    write_key,
     write_labels,
     write_map,
     write_mask,
@@ -154,7 +155,7 @@ def test_82_a_second_run_does_only_what_is_new_and_says_so(hospital, tmp_path):
     assert len({path.parent for path in kept}) == 2
     assert len(run.names("volumes")) == 4
     assert run.read_json("reports", "ingest.json")["labels_without_images"] == 1
-    (root / "key").write_text("another key, long enough")
+    write_key(root, "another key, long enough")
     with pytest.raises(RefusedInputError, match="another key"):
         ingest.main(config)
 

@@ -20,7 +20,7 @@ from pipeline.run_folder import RunFolder
 from pipeline.slabs import read_volume_rows
 from pipeline.stages.predict_segmentation import encode_mask, native_geometry, prediction_path
 from tests.archive_cases import zip_folder
-from tests.dicom_archive_cases import KEY, configure, make_ct, make_series, series_uid, write_labels
+from tests.dicom_archive_cases import KEY, configure, make_ct, make_series, series_uid, write_key, write_labels
 from tests.phantom_archive_cases import find_secrets
 from tests.segmenter_cases import write_case
 from tests.test_dicom_export import assert_on_slices, make_mask, read_frames
@@ -155,7 +155,7 @@ def test_a_patients_files_go_nowhere_else(hospital, folder, words):
 
 def test_another_key_finds_nobody(hospital, tmp_path):
     config, *_ = hospital
-    (tmp_path / "key").write_text("another key, long enough")
+    write_key(tmp_path, "another key, long enough")
     with pytest.raises(RefusedInputError, match="another key"):
         export_masks.main(replace(config, source=replace(config.source, id_key=str(tmp_path / "key"))))
 

@@ -10,6 +10,8 @@ import hashlib
 import hmac
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import RefusedInputError
@@ -19,6 +21,8 @@ KEY_VARIABLE = "LIVER_ID_KEY"
 NO_KEY = "none"
 """Setting for public data: ids are plain hashes, which anyone who knows a series can compute."""
 _MINIMUM_BYTES = 16
+_OTHERS = 0o077
+"""Permissions of anyone but the owner."""
 _ID_DIGITS = 20
 _PART_DIGITS = 6
 
@@ -72,16 +76,17 @@ def load_site_key(setting: str) -> SiteKey:
             made if it is not there.
 
     Raises:
-        RefusedInputError: If the file cannot be read, or the key is too short.
+        RefusedInputError: If the file cannot be read or made, others may read or write it, or the key is too short.
     """
     if setting == NO_KEY:
         return SiteKey(b"")
     if not setting and os.environ.get(KEY_VARIABLE):
         return _checked(os.environ[KEY_VARIABLE].encode(), f"the environment's {KEY_VARIABLE}")
     path = Path(setting).expanduser() if setting else default_key_file()
-    if not setting and not path.exists():
-        _make(path)
     try:
+        if not setting and not path.exists():
+            _make(path)
+        _require_private(path)
         return _checked(path.read_bytes().strip(), f"source.id_key {str(path)!r}")
     except OSError as error:
         raise RefusedInputError(f"source.id_key: {str(path)!r} cannot be read: {error.strerror}") from error
@@ -100,12 +105,22 @@ def _checked(key: bytes, name: str) -> SiteKey:
     return SiteKey(key)
 
 
+def _require_private(path: Path) -> None:
+    """Check that only its owner may read or write a key file."""
+    mode = path.stat().st_mode & 0o777
+    if mode & _OTHERS:
+        advice = f"expected 0600; make it so, or give the key as {KEY_VARIABLE}"
+        raise RefusedInputError(f"source.id_key: {str(path)!r} has mode {mode:04o}, {advice}")
+
+
 def _make(path: Path) -> None:
-    """Make a key file that only its owner reads; if two processes do, the first wins."""
+    """Make a key file that only its owner reads, whole from the start; if two processes do, the first wins."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(secrets.token_hex(32) + "\n")
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(secrets.token_hex(32) + "\n")
+        with suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        Path(name).unlink()
