@@ -13,9 +13,9 @@ from jobs import ingest, refine_image_labels
 from pipeline.archive.dicom.changes import write_identifiers
 from pipeline.archive.dicom.kinds import hash_text
 from pipeline.archive.dicom.matching import SeriesFinder, add_splits, match_labels
-from pipeline.archive.labels import LabelTable, StudyLabel, VolumeLabel, read_study_splits
+from pipeline.archive.labels import LabelTable, StudyLabel, VolumeLabel, read_study_labels, read_study_splits
 from pipeline.archive.quarantine import Rejection, read_rejections
-from pipeline.archive.report_table import find_study_key
+from pipeline.archive.report_table import find_columns, find_study_key, read_report_rows
 from pipeline.archive.reports import write_labels
 from pipeline.archive.site_key import SiteKey
 from pipeline.errors import RefusedInputError
@@ -131,6 +131,21 @@ def test_71_no_table_of_ours_runs_in_a_spreadsheet(tmp_path):
     for path, column in tables.items():
         cells = [row[column] for row in csv.DictReader(io.StringIO(path.read_text()))]
         assert sorted(cells) == sorted(f"'{text}" for text in hostile)
+
+
+@pytest.mark.parametrize("name", ["-4711", "=1+1", "+1", "@x", "'-4711", "''-1", "'s", "4711"])
+def test_71_ids_of_our_tables_come_back_as_they_were(tmp_path, name):
+    """Labels and identifiers that are written find the case again; the table of a hospital may guard its ids, too."""
+    run, ids = RunFolder(str(tmp_path / "run")), tmp_path / "ids.csv"
+    write_labels(run, LabelTable({name: VolumeLabel((4,), "train")}, {}), "accession")
+    (label,) = read_study_labels(run.local("labels.csv"))
+    (match,) = match_labels([label], inventory(a=name), SiteKey(b""))
+    assert (label.identifier, len(match.series)) == (name, 1)
+    write_identifiers(str(ids), run, {"ct-1": {"AccessionNumber": name}})
+    (row,) = csv.DictReader(io.StringIO(ids.read_text()))
+    reports = tmp_path / "reports.csv"
+    reports.write_text(f"accession,text\n{row['AccessionNumber']},{CLEAN}\n")
+    assert [row.volume_id for row in read_report_rows(reports, find_columns(reports))] == [name]
 
 
 STUDIES = {"1": (MASS, ADDENDUM), "2": (CLEAN,), "3": (OPEN,), "5": ("HCC in segment 8.",), "9": (MASS,)}

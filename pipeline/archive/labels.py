@@ -17,6 +17,7 @@ from pipeline.archive.quarantine import Rejection
 from pipeline.archive.steady_file import open_path
 from pipeline.archive.text_tables import encoding_of
 from pipeline.archive.volume_ids import is_safe_id, replacement_id
+from pipeline.csv_text import unguard
 from pipeline.errors import CaseError, RefusedInputError
 from pipeline.segment_names import ROMAN
 
@@ -298,8 +299,8 @@ def _row(names: list[str], fields: list[str], line: int, keys: Sequence[str]) ->
     key = next((key for key in keys if cells.get(key)), "")
     if not key:
         raise RefusedInputError(f"label table, line {line}: no {' or '.join(keys)}")
-    place = f"line {line} of the label table"
-    return _Row(cells[key], cells.get("segments", ""), cells.get("split", ""), key, cells.get("liver_mask", ""), place)
+    place, name = f"line {line} of the label table", unguard(cells[key])
+    return _Row(name, cells.get("segments", ""), cells.get("split", ""), key, cells.get("liver_mask", ""), place)
 
 
 def _table_names(text: str) -> set[str]:

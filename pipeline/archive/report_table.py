@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.archive.text_tables import TextRow, read_rows
+from pipeline.csv_text import unguard
 from pipeline.errors import RefusedInputError
 
 TABLE = "report table"
@@ -128,7 +129,7 @@ def read_report_rows(path: Path, columns: ReportColumns) -> Iterator[ReportRow]:
         RefusedInputError: As `read_rows`, and if a row has no id.
     """
     for number, row in enumerate(read_rows(path, TABLE), start=1):
-        volume_id = row.get(columns.id, "")
+        volume_id = unguard(row.get(columns.id, ""))
         if not volume_id:
             raise RefusedInputError(f"{TABLE}, row {number}: no {columns.id}")
         if columns.text:
