@@ -15,11 +15,12 @@ from pipeline.archive.dicom.attributes import parse
 from pipeline.archive.dicom.geometry import arrange
 from pipeline.archive.dicom.headers import HEADER_KEYWORDS, read_headers
 from pipeline.archive.dicom.seg import decode_liver
+from pipeline.archive.dicom.volume import read_volume
 from pipeline.archive.members import Member
 from pipeline.errors import CaseError
 from pipeline.phantom_archive.files import item
 from pipeline.phantom_archive.masks import make_segmentation
-from tests.dicom_archive_cases import make_liver, make_series
+from tests.dicom_archive_cases import make_liver, make_series, save
 
 DATA = Path(os.environ.get("LIVER_DATA", "/nowhere"))
 
@@ -57,6 +58,15 @@ def test_the_liver_is_known_by_its_code():
     code = item(CodeValue="10200004", CodingSchemeDesignator="SCT", CodeMeaning="Liver")
     seg.SegmentSequence[0].SegmentedPropertyTypeCodeSequence = Sequence([code])
     np.testing.assert_array_equal(decode(seg, slices), make_liver())
+
+
+def test_a_segmentation_of_the_archive_is_one_whatever_its_file_is_called(tmp_path):
+    slices = make_series()
+    save(slices, tmp_path / "ct")
+    (tmp_path / "liver.nii.gz").write_bytes(to_bytes(make_seg(slices, [make_liver()])))
+    names = [[f"ct/{path.name}", 0] for path in (tmp_path / "ct").iterdir()]
+    _, arrays = read_volume(str(tmp_path), names, ["tree", "liver.nii.gz"], ())
+    np.testing.assert_array_equal(arrays["labels"], make_liver())
 
 
 @pytest.mark.parametrize("labels", [("Spleen", "Tumor"), ("Liver", "LIVER")])

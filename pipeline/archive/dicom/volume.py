@@ -75,9 +75,8 @@ def _read_labels(
     place, name = mask
     if place == "organs":
         return _read_organs(tree, name, image, record)
-    if name.endswith(".nii.gz"):
-        path = Path(tree.uri, name) if place == "tree" else Path(name)
-        return _read_nifti(path, liver_value, image, record)
+    if place == "file" and name.endswith(".nii.gz"):
+        return _read_nifti(Path(name), liver_value, image, record)
     data = tree.read(name) if place == "tree" else read_file(Path(name), MASK)
     record(data)
     return to_volume(decode_liver(data, series, MASK), series, MASK)[0]
