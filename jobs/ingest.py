@@ -24,12 +24,13 @@ def main(config: PipelineConfig) -> int:
             return step.exit_code  # cases are added, and rejected ones tried again, until a later step has used them
         from pipeline.archive.dicom.patients import note_patients
         from pipeline.archive.reports import write_review
-        from pipeline.slabs import count_notes, read_volume_rows
+        from pipeline.slabs import count_notes
         from pipeline.stages.find_cases import find_cases
         from pipeline.stages.ingest import commit_outcomes, find_pending, ingest_cases, remove_volume
         from pipeline.stages.session import ray_session
         from pipeline.stages.volumes import prepare_networks
         from pipeline.text_table import join_counts, name_some
+        from pipeline.volume import PATIENT_IN_SPLITS
 
         config = prepare_networks(config)
         with ray_session(config.ray, step.run, config.source.path):
@@ -52,9 +53,9 @@ def main(config: PipelineConfig) -> int:
         if reasons:
             counts = f"{reasons.total()} of {taken} cases set aside: {join_counts(reasons)}"
             print(f"{step.name}: {counts}; python -m jobs.status --run {config.run} lists them")
-        if shared := note_patients(step.run, found.patients):
-            print(f"{step.name}: {shared} volumes are of patients in several splits (note PATIENT_IN_SPLITS)")
-        notes = count_notes(read_volume_rows(step.run))
+        notes = count_notes(note_patients(step.run, found.patients))
+        if shared := notes[PATIENT_IN_SPLITS]:
+            print(f"{step.name}: {shared} volumes are of patients in several splits (note {PATIENT_IN_SPLITS})")
         return step.commit(taken=taken, given=accepted, quarantined=reasons, notes=notes, **found.report)
 
 

@@ -52,16 +52,12 @@ def write_evaluation(
     for name, (columns, rows) in tables.items():
         run.write_bytes(format_csv(columns, rows).encode(), "evaluation", f"{name}.csv")
     missing = [step for step in WEAK_LABEL_STEPS.values() if not run.exists("reports", f"{step}.json")]
-    notes = count_notes(read_volume_rows(run, *EVALUATED_SPLITS))
-    run.write_json(summarize(cases, labels, config, missing, notes), "evaluation", "summary.json")
+    notes = dict(count_notes(read_volume_rows(run, *EVALUATED_SPLITS)))
+    run.write_json(summarize(cases, labels, config, missing) | {"notes": notes}, "evaluation", "summary.json")
 
 
 def summarize(
-    cases: Sequence[CaseResult],
-    labels: Sequence[LabelResult],
-    config: PipelineConfig,
-    missing: Sequence[str] = (),
-    notes: Mapping[str, int] | None = None,
+    cases: Sequence[CaseResult], labels: Sequence[LabelResult], config: PipelineConfig, missing: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Merge the counts and divide once: the content of `evaluation/summary.json`; undefined values are None.
 
@@ -70,7 +66,6 @@ def summarize(
         labels: Pathological train and validation volumes with a reference.
         config: Settings of the run.
         missing: Those of `WEAK_LABEL_STEPS` that have not completed, as where the segmenter learned no pseudo labels.
-        notes: How many test and validation volumes have each note.
     """
     return {
         "segmenter": {
@@ -80,7 +75,6 @@ def summarize(
             [result for result in labels if result.split == "train"], config, missing
         ),
         "image_labels": _summarize_labels(labels),
-        "notes": dict(notes or {}),
         "config": {
             "image_labels": asdict(config.image_labels),
             "pixel_labels": asdict(config.pixel_labels),

@@ -224,7 +224,7 @@ def test_85_a_mask_that_cannot_be_looked_at_sets_its_series_aside(tmp_path, shak
     index = write_companions(tmp_path)
     shaky.update(times=9, names="CANARY1")
     series = FoundSeries("a", {hash_text("CANARY1")})
-    answer = {"dropped": 0, "volumes": [{"name": "", "slices": [], "step_mm": 1.0}]}
+    answer = {"dropped": 0, "volumes": [{"name": "", "slices": [], "step_mm": 1.0, "patient": ""}]}
     row, match = {"code": "", "answer": json.dumps(answer)}, Match(StudyLabel("series", "a", NO_LABEL), (series,))
     (item,) = _candidates(row, match, series, index, SiteKey(b""), Inventory())
     assert str(item.error) == "FILE_UNREADABLE: the mask cannot be read (ESTALE)"

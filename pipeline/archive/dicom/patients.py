@@ -14,8 +14,8 @@ from pipeline.slabs import VolumeRow, read_volume_rows, write_volume_row
 from pipeline.volume import PATIENT_IN_SPLITS
 
 
-def note_patients(run: RunFolder, patients: Mapping[str, str]) -> int:
-    """Note `PATIENT_IN_SPLITS` on the volumes whose patient has volumes in several splits, and on no others.
+def note_patients(run: RunFolder, patients: Mapping[str, str]) -> list[VolumeRow]:
+    """Note `PATIENT_IN_SPLITS` on the volumes whose patient has volumes in several splits, and take it from others.
 
     Where a volume bears the note whose patient is no longer known, none loses it: that volume may be why.
 
@@ -24,23 +24,24 @@ def note_patients(run: RunFolder, patients: Mapping[str, str]) -> int:
         patients: Hash of the patient's id by volume id; empty if the patient is not known.
 
     Returns:
-        Number of volumes that bear the note.
+        The committed volumes.
     """
     rows, splits = read_volume_rows(run), dict[str, set[str]]()
     known = {row.volume_id: patient for row in rows if (patient := patients.get(row.volume_id))}
     for row in rows:
         splits.setdefault(known.get(row.volume_id, ""), set()).add(row.split)
-    shared = {name for name, patient in known.items() if len(splits[patient]) > 1}
+    wanted = {name for name, patient in known.items() if len(splits[patient]) > 1}
     noted = {row.volume_id for row in rows if PATIENT_IN_SPLITS in row.noted}
-    wanted = shared | (noted if noted - known.keys() else set())
-    for row in rows:
-        if (row.volume_id in wanted) != (row.volume_id in noted):
-            write_volume_row(run, _toggle(row))
-    return len(wanted)
+    if noted - known.keys():
+        wanted |= noted
+    return [_keep_note(run, row, row.volume_id in wanted) for row in rows]
 
 
-def _toggle(row: VolumeRow) -> VolumeRow:
-    """Give a volume the note, or take it back."""
+def _keep_note(run: RunFolder, row: VolumeRow, wanted: bool) -> VolumeRow:
+    """Return a volume with or without the note; it is written again if that changes it."""
+    if wanted == (PATIENT_IN_SPLITS in row.noted):
+        return row
     others = [note for note in row.noted if note != PATIENT_IN_SPLITS]
-    added = [] if PATIENT_IN_SPLITS in row.noted else [PATIENT_IN_SPLITS]
-    return replace(row, notes=";".join([*others, *added]))
+    changed = replace(row, notes=";".join([*others, *([PATIENT_IN_SPLITS] if wanted else [])]))
+    write_volume_row(run, changed)
+    return changed
