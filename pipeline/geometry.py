@@ -84,14 +84,7 @@ def linear_weights(
 def nearest_pixels(
     start: int, native_size: int, native_spacing_mm: float, grid_size: int, grid_spacing_mm: float
 ) -> Int64Array:
-    """Return the grid pixel that holds each native voxel's center, along one axis.
-
-    Args:
-        start: As in `area_weights`, and so are the others.
-        native_size: Number of native voxels.
-        native_spacing_mm: Native spacing.
-        grid_size: Number of grid pixels.
-        grid_spacing_mm: Grid spacing.
+    """Return the grid pixel that holds each native voxel's center, along one axis; arguments as in `linear_weights`.
 
     Returns:
         Shape (native_size,); centers outside the grid have its border pixel.

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.arrays import SEGMENT_COUNT, BoolArray, Float64Array, UInt8Array
+from pipeline.arrays import SEGMENT_COUNT, BoolArray, Float64Array
 from pipeline.config import GridConfig
+from pipeline.couinaud.completion import complete_map
 from pipeline.csv_text import format_csv
 from pipeline.geometry import nearest_pixels
 from pipeline.lesions import equivalent_diameter_mm, measure_lesions
@@ -67,21 +68,13 @@ def count_by_segment(
         nearest_pixels(volume.crop_start[axis], mask.shape[axis], volume.spacing_mm[axis], pixels, grid.spacing_mm)
         for axis, pixels in ((1, grid.height), (2, grid.width))
     )
-    counts = np.zeros(SEGMENT_COUNT + 1)
+    counts, everywhere = np.zeros(SEGMENT_COUNT + 1), np.ones((1, grid.height, grid.width), bool)
     for index, plane in zip(slices["slice_index"], slices["couinaud_map"], strict=True):
         y, x = np.nonzero(mask[index])
         if y.size and plane.any():
-            counts += np.bincount(fill_plane(plane)[rows[y], columns[x]], minlength=SEGMENT_COUNT + 1)
+            filled = complete_map(plane[None], everywhere, (1.0, 1.0, 1.0), maximum_unlabeled_fraction=1.0)[0]
+            counts += np.bincount(filled[rows[y], columns[x]], minlength=SEGMENT_COUNT + 1)
     return counts[1:]
-
-
-def fill_plane(plane: UInt8Array) -> UInt8Array:
-    """Give each pixel outside of the liver the segment of the nearest one inside, of which there is at least one."""
-    from scipy.ndimage import distance_transform_edt
-
-    nearest = distance_transform_edt(plane == 0, return_distances=False, return_indices=True)
-    filled: UInt8Array = plane[tuple(nearest)]
-    return filled
 
 
 def write_row(run: RunFolder, row: Mapping[str, Any]) -> None:

@@ -89,7 +89,7 @@ def load_site_key(setting: str) -> SiteKey:
         _require_private(path)
         return _checked(path.read_bytes().strip(), f"source.id_key {str(path)!r}")
     except OSError as error:
-        raise RefusedInputError(f"source.id_key: {str(path)!r} cannot be read: {error.strerror}") from error
+        raise RefusedInputError(f"source.id_key: {str(path)!r} cannot be read or made: {error.strerror}") from error
 
 
 def default_key_file() -> Path:
